@@ -1,0 +1,92 @@
+// JSON bytes of the Kubernetes API -> model objects. Pure; hostile bytes give an Error, never more. The parser's buffers
+// are reused, so one Decoder belongs to one thread.
+//
+// The shapes: Service core/v1, EndpointSlice discovery.k8s.io/v1, Node core/v1; metav1.WatchEvent, Status, ListMeta.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "model/objects.hpp"
+
+namespace ipvsd {
+
+// Why an object was refused: `key` as far as it could be read (empty name: not even that), and an error such as
+// "Service default/web: spec.ports[1].port: expected an integer from 1 to 65535, got \"http\"".
+struct Rejected {
+  ObjectKey key;
+  std::string path;  // of the offending field: "spec.ports[1].port"; "" if none
+  Error error;
+};
+
+using DecodedObject = tl::expected<Decoded<Object>, Rejected>;
+
+// One frame of a watch.
+struct WatchFrame {
+  enum class Type { added, modified, deleted, bookmark, error };
+  Type type = Type::bookmark;
+  // added, modified, deleted: the object. For deleted, only its key is needed to be readable.
+  std::optional<DecodedObject> object;
+  ObjectKey key;                 // of the object, where readable
+  std::string resource_version;  // object's or bookmark's; "" if absent
+  bool initial_events_end = false;  // a bookmark annotated k8s.io/initial-events-end: "true"
+  int status_code = 0;           // error: Status.code
+  std::string status_message;    // error: "reason: message"
+};
+
+class Decoder {
+ public:
+  Decoder();
+  ~Decoder();
+  Decoder(Decoder&&) noexcept;
+  Decoder& operator=(Decoder&&) noexcept;
+
+  // One object as an item of a list or of a watch frame; `kind` and `apiVersion` need not be there (list items have
+  // neither), but must fit if they are.
+  [[nodiscard]] DecodedObject object(Kind kind, std::string_view json);
+
+  // One line of a watch stream. Error (malformed): not a watch event at all.
+  [[nodiscard]] Result<WatchFrame> watch_frame(Kind kind, std::string_view line);
+
+  // metav1.Status of an error answer: "reason: message (code)"; if it is no Status, the start of the text.
+  [[nodiscard]] std::string status_text(std::string_view json);
+
+ private:
+  struct Buffers;
+  std::unique_ptr<Buffers> buffers_;
+};
+
+// Takes a LIST answer in pieces of any size and hands out each element of "items" as soon as it is complete, so that
+// only one object is held at a time.
+class ListReader {
+ public:
+  // `item` gets the bytes of one element; they are valid during the call.
+  using ItemCallback = std::function<void(std::string_view item)>;
+  // An item larger than `item_limit` bytes ends the list with an error (malformed).
+  explicit ListReader(ItemCallback item, std::size_t item_limit = 16U << 20);
+
+  [[nodiscard]] Result<void> feed(std::string_view bytes);
+
+  struct ListMeta {
+    std::string resource_version;
+    std::string continue_token;  // "": this was the last page
+  };
+  // Once the whole answer has been fed. Error (malformed): it was cut short, or is no list.
+  [[nodiscard]] Result<ListMeta> finish();
+
+ private:
+  // Implementation: a state machine over the text outside "items" (collected in envelope_) and the item being read.
+  ItemCallback item_;
+  std::size_t item_limit_;
+  std::string envelope_;
+  std::string pending_;
+  int depth_ = 0;
+  bool in_string_ = false;
+  bool escaped_ = false;
+  bool in_items_ = false;
+};
+
+}  // namespace ipvsd
