@@ -78,15 +78,28 @@ class ListReader {
   [[nodiscard]] Result<ListMeta> finish();
 
  private:
-  // Implementation: a state machine over the text outside "items" (collected in envelope_) and the item being read.
+  // The text outside the items goes to envelope_ and is parsed at the end; an item that spans pieces to pending_.
+  enum class State { envelope, before_item, item, after_item };
+  // Each takes bytes off the front and returns how many.
+  std::size_t feed_envelope(std::string_view bytes);
+  std::size_t feed_between(std::string_view bytes);
+  std::size_t feed_item(std::string_view bytes);
+  std::size_t skip_string(std::string_view bytes);
+  std::size_t end_item(std::string_view last_piece);
+  void refuse(std::string text);
+
   ItemCallback item_;
   std::size_t item_limit_;
+  State state_ = State::envelope;
   std::string envelope_;
   std::string pending_;
-  int depth_ = 0;
+  int depth_ = 0;       // of the envelope
+  int item_depth_ = 0;
   bool in_string_ = false;
   bool escaped_ = false;
-  bool in_items_ = false;
+  bool seen_items_ = false;
+  bool first_item_ = true;
+  std::optional<Error> error_;
 };
 
 }  // namespace ipvsd
