@@ -189,7 +189,7 @@ Result<ApiAnswer> ApiConnection::send(const Exchange& exchange, const std::strin
     last_byte = std::chrono::steady_clock::now();
     answer.status = head.status;
     if (head.has_header("Retry-After")) answer.retry_after = parse_retry_after(head.get_header_value("Retry-After"));
-    return true;
+    return answer.status != 200 || exchange.receive == nullptr || (*exchange.receive)({});
   };
   request.content_receiver = [&](const char* bytes, std::size_t size, std::uint64_t, std::uint64_t) {
     last_byte = std::chrono::steady_clock::now();

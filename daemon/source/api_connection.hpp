@@ -33,7 +33,8 @@ class ApiConnection {
  public:
   explicit ApiConnection(ApiAccess access);
 
-  // Gets pieces of the body of a 200 answer as they arrive; false ends the request.
+  // Gets pieces of the body of a 200 answer as they arrive, an empty one first, as soon as the server has said 200;
+  // false ends the request.
   using Receiver = std::function<bool(std::string_view piece)>;
 
   // GETs "/api/...?...". Certificates and tokens are read anew for each request; a 401 is tried again at once if the

@@ -4,13 +4,14 @@
 
 #include <condition_variable>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <random>
 #include <string>
 #include <thread>
+#include <unordered_set>
 
 #include "daemon/source/api_connection.hpp"
+#include "daemon/source/reflector_reading.hpp"
 #include "daemon/source/reflector_state.hpp"
 #include "daemon/source/source.hpp"
 
@@ -37,11 +38,11 @@ struct ReflectorOptions {
   std::uint64_t seed = std::random_device{}();
 };
 
-class Reflector {
+class Reflector : private ReadingObserver {
  public:
   // `sink` must outlive this. A sink that blocks must let go by itself when its owner calls stop().
   Reflector(WatchedResource resource, const ApiAccess& access, EventSink& sink, Warn warn, ReflectorOptions options = {});
-  ~Reflector();
+  ~Reflector() override;
 
   void start();
   // Asks the thread to end, and waits for it. Two steps, so that several reflectors end at the same time.
@@ -50,18 +51,19 @@ class Reflector {
   [[nodiscard]] WatchStatus status() const;
 
  private:
-  class Reading;  // one request's worth of reading
   void run();
   [[nodiscard]] Outcome perform(const Ask& ask);
-  [[nodiscard]] std::string target_of(const Ask& ask);
-  [[nodiscard]] Outcome outcome_of(const Ask& ask, Reading& reading, const Result<ApiAnswer>& answer);
+  [[nodiscard]] std::string target_of(const Ask& ask, std::chrono::seconds watch_time) const;
   // False: stopped.
   [[nodiscard]] bool wait(std::chrono::milliseconds time);
-  void failed(const Ask& ask, const std::string& why);
-  void report(const std::string& problem);
-  void count(std::uint64_t WatchStatus::*counter);
-  void note_connected(bool connected);
-  void note_synced();
+  void failed(const Ask& ask, const Outcome& outcome, Reading& reading, const Result<ApiAnswer>& answer);
+  void note_disconnected();
+
+  void on_answered(Ask::Verb verb) override;
+  void on_delivered(std::size_t objects) override;
+  void on_list_complete() override;
+  void on_rejected(const std::string& problem) override;
+  void on_doubt(const std::string& problem) override;
 
   const WatchedResource resource_;
   EventSink& sink_;
@@ -72,6 +74,7 @@ class Reflector {
   // The thread's own.
   ReflectorState state_;
   std::mt19937_64 random_;
+  std::unordered_set<std::string> reported_;  // about objects, so that each fault is told once
 
   mutable std::mutex mutex_;  // for the following
   std::condition_variable changed_;

@@ -20,15 +20,14 @@ bool expired(const Outcome& outcome) { return outcome.end == End::refused && out
 // 504 as an answer to a version is "Too large resource version".
 bool too_large(const Outcome& outcome) { return outcome.end == End::refused && outcome.status == 504; }
 
-// Client errors that say something about the parameters, not about who asks, how often, or where.
+}  // namespace
+
 bool refuses_parameters(const Outcome& outcome) {
   if (outcome.end != End::refused) return false;
   const int status = outcome.status;
   return status >= 400 && status < 500 && status != 401 && status != 403 && status != 408 && status != 410 &&
          status != 429;
 }
-
-}  // namespace
 
 void ReflectorState::seen(const std::string& resource_version) {
   if (!resource_version.empty()) resource_version_ = resource_version;

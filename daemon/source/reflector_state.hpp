@@ -49,6 +49,9 @@ struct Outcome {
   std::chrono::milliseconds lasted{};  // watches: from the first byte of the answer to its end
 };
 
+// A client error that says something about the parameters, not about who asks, how often, or where.
+[[nodiscard]] bool refuses_parameters(const Outcome& outcome);
+
 class ReflectorState {
  public:
   explicit ReflectorState(Backoff backoff = {}) : backoff_(backoff) {}
