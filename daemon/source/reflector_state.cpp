@@ -62,7 +62,8 @@ std::chrono::milliseconds ReflectorState::ended(const Outcome& outcome, double r
       ended_watch(outcome);
       break;
   }
-  const bool fine = outcome.end == End::complete && (verb == Verb::list || good);
+  // A watch that ends at once, even after a frame or two, is not reopened as fast as the network goes.
+  const bool fine = outcome.end == End::complete && (verb == Verb::list || outcome.lasted >= good_watch);
   // Falling back to a list, or starting over once, is not a failure; doing so in a loop is.
   const bool turned = verb == Verb::watch_list && ask_.verb == Verb::list;
   const bool first_expiry = expired(outcome) && failures_ == 0;
