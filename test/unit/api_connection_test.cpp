@@ -151,7 +151,8 @@ TEST_CASE("a 401 is tried again at once if the token has changed meanwhile") {
 
 TEST_CASE("the head of a request") {
   RawServer server([](const RawServer::Peer& peer, const std::string&) {
-    peer.send("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3\r\nContent-Length: 100000\r\n\r\n" + std::string(100000, 'x'));
+    peer.send("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3\r\nContent-Length: 100000\r\n\r\n" +
+              std::string(100000, 'x'));
   });
   auto access = server.access();
   access.path_prefix = "/clusters/one";
@@ -163,14 +164,16 @@ TEST_CASE("the head of a request") {
   CHECK(answer->body.size() == 64 << 10);
   const auto head = server.requests().at(0);
   CHECK(head.rfind("GET /clusters/one/api/v1/services?limit=1 HTTP/1.1\r\n", 0) == 0);
-  for (const auto* line : {"Accept: application/json\r\n", "Authorization: Bearer t\r\n", "User-Agent: kube-ipvsd/", "Host: 127.0.0.1:"})
+  for (const auto* line : {"Accept: application/json\r\n", "Authorization: Bearer t\r\n",
+                           "User-Agent: kube-ipvsd/", "Host: 127.0.0.1:"})
     CHECK(head.find(line) != std::string::npos);
 }
 
 TEST_CASE("objects are posted") {
   ApiServer server;
   ApiConnection connection(server.access());
-  const auto answer = connection.post("/apis/events.k8s.io/v1/namespaces/default/events", R"({"reason":"Test"})", 10s);
+  const auto answer =
+      connection.post("/apis/events.k8s.io/v1/namespaces/default/events", R"({"reason":"Test"})", 10s);
   REQUIRE(answer);
   CHECK(answer->status == 201);
   CHECK(server.events().at(0).at("reason") == "Test");
@@ -206,11 +209,15 @@ TEST_CASE("silence, refusal and broken answers are told apart") {
     CHECK(body == "half");
   }
   SECTION("not HTTP") {
-    RawServer server([](const RawServer::Peer& peer, const std::string&) { peer.send("SSH-2.0-OpenSSH_9.2\r\n\r\n\r\n"); });
+    RawServer server([](const RawServer::Peer& peer, const std::string&) {
+      peer.send("SSH-2.0-OpenSSH_9.2\r\n\r\n\r\n");
+    });
     CHECK_FALSE(get(server.access()));
   }
   SECTION("a plain server asked for TLS") {
-    RawServer server([](const RawServer::Peer& peer, const std::string&) { peer.send("HTTP/1.1 400 Bad Request\r\n\r\n"); });
+    RawServer server([](const RawServer::Peer& peer, const std::string&) {
+      peer.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
     auto access = server.access();
     access.tls = true;
     CHECK_FALSE(get(access));
@@ -264,8 +271,10 @@ TEST_CASE("a connection that was stopped before it began") {
 }
 
 TEST_CASE("a watch that is cut within an object goes on after the last whole one") {
-  const std::string web = R"({"type":"ADDED","object":{"metadata":{"name":"web","namespace":"default","resourceVersion":"12"},"spec":{"clusterIP":"10.96.0.1","ports":[{"port":80}]}}})";
-  const std::string end = R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"20","annotations":{"k8s.io/initial-events-end":"true"}}}})";
+  const std::string web =
+      R"({"type":"ADDED","object":{"metadata":{"name":"web","namespace":"default","resourceVersion":"12"},"spec":{"clusterIP":"10.96.0.1","ports":[{"port":80}]}}})";
+  const std::string end =
+      R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"20","annotations":{"k8s.io/initial-events-end":"true"}}}})";
   RawServer server([&](const RawServer::Peer& peer, const std::string& head) {
     peer.send(std::string(ok_head) + std::string(chunked));
     if (head.find("sendInitialEvents") != std::string::npos) {
@@ -282,7 +291,8 @@ TEST_CASE("a watch that is cut within an object goes on after the last whole one
   REQUIRE(server.wait_for_requests(2, deadline));
   CHECK(server.requests().at(1).find("resourceVersion=20&") != std::string::npos);
   reflector.stop();
-  CHECK(recorder.wait(3) == std::vector<std::string>{"ReplaceBegin Service", "Upsert Service default/web", "ReplaceEnd Service"});
+  CHECK(recorder.wait(3) ==
+        std::vector<std::string>{"ReplaceBegin Service", "Upsert Service default/web", "ReplaceEnd Service"});
 }
 
 TEST_CASE("hostile streams are told about, and end nothing but themselves") {
@@ -290,7 +300,9 @@ TEST_CASE("hostile streams are told about, and end nothing but themselves") {
       {std::string(2000, 'x'), "larger than 1000 bytes"},
       {"[]\n", "watch"},
       {"{\"type\":\"ADDED\"\n", "watch"},
-      {"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":500,\"message\":\"m\",\"reason\":\"InternalError\"}}\n", "InternalError"},
+      {"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":500,\"message\":\"m\",\"reason\":"
+       "\"InternalError\"}}\n",
+       "InternalError"},
       {std::string("\0\0\xff\n", 4), "watch"},
   }));
   RawServer server([bytes = bytes](const RawServer::Peer& peer, const std::string&) {
@@ -310,7 +322,8 @@ TEST_CASE("hostile streams are told about, and end nothing but themselves") {
 }
 
 TEST_CASE("hostile lists are told about, and never end a replacement") {
-  const auto body = GENERATE(as<std::string>{}, "", "[]", "{}", "{\"items\":[{}]}", "{\"items\":[{\"metadata\":{\"name\":\"a\"",
+  const auto body = GENERATE(as<std::string>{}, "", "[]", "{}", "{\"items\":[{}]}",
+                             "{\"items\":[{\"metadata\":{\"name\":\"a\"",
                              "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[{\"spec\":{}}]}", "null");
   RawServer server([&](const RawServer::Peer& peer, const std::string& head) {
     if (head.find("watch=true") != std::string::npos)
