@@ -19,7 +19,8 @@ namespace {
 
 constexpr std::size_t error_body_limit = 64U << 10;
 constexpr std::size_t token_limit = 64U << 10;
-constexpr std::chrono::milliseconds connect_timeout{900};
+// Also for each step of a TLS handshake, for which a server under load may take its time.
+constexpr std::chrono::seconds connect_timeout{5};
 constexpr std::chrono::seconds write_timeout{10};
 constexpr int lost_peer_ms = 30'000;
 
@@ -157,8 +158,7 @@ Error ApiConnection::explain(int httplib_error, bool answered, const std::string
                           tls_reason == nullptr ? "no answer" : tls_reason)};
     case Connection:
     case ConnectionTimeout:
-      return {Errc::disconnected, 0,
-              server() + ": no connection (refused, unreachable, or no answer within a second)"};
+      return {Errc::disconnected, 0, server() + ": no connection (refused, unreachable, or no answer)"};
     case Read:
       return {Errc::disconnected, 0,
               fmt::format("{}: {}{}{}", server(),

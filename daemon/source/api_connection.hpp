@@ -53,8 +53,9 @@ class ApiConnection {
                                        std::chrono::seconds silence);
 
   // Any thread: ends the request under way, even while it connects or shakes hands, and refuses all later
-  // ones (interrupted). Only a look-up of the server's name in DNS cannot be ended; give the server as an
-  // address, as the Pod's environment does, where that matters.
+  // ones (interrupted). Call it again while the request has not ended: a socket between its creation and its
+  // connect cannot be shut down. Only a look-up of the server's name in DNS cannot be ended; give the server
+  // as an address, as the Pod's environment does, where that matters.
   void stop();
 
   // "https://[fd00::1]:6443/prefix"
@@ -72,8 +73,8 @@ class ApiConnection {
   const ApiAccess access_;
   mutable std::mutex mutex_;
   bool stopped_ = false;
-  // A duplicate of the socket in use. httplib's own stop() waits for a connect in progress, and a bare number
-  // could be somebody else's descriptor by the time it is used.
+  // A duplicate of the socket in use. httplib's own stop() waits for a connect or handshake in progress, and
+  // a bare number could be somebody else's descriptor by the time it is used.
   Fd socket_;
 };
 

@@ -41,6 +41,8 @@ Reflector::Reflector(WatchedResource resource, const ApiAccess& access, EventSin
 Reflector::~Reflector() { stop(); }
 
 void Reflector::start() {
+  const std::lock_guard lock(mutex_);
+  ended_ = false;
   thread_ = std::thread([this] { run(); });
 }
 
@@ -55,6 +57,10 @@ void Reflector::begin_stop() {
 
 void Reflector::stop() {
   begin_stop();
+  std::unique_lock lock(mutex_);
+  // Again and again, because a socket that is about to connect cannot be shut down yet.
+  while (!changed_.wait_for(lock, 50ms, [this] { return ended_; })) connection_.stop();
+  lock.unlock();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -71,6 +77,9 @@ void Reflector::run() {
     const Outcome outcome = perform(ask);
     pause = state_.ended(outcome, unit(random_));
   }
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  changed_.notify_all();
 }
 
 std::string Reflector::target_of(const Ask& ask, std::chrono::seconds watch_time) const {

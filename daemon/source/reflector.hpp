@@ -80,6 +80,7 @@ class Reflector : private ReadingObserver {
   mutable std::mutex mutex_;  // for the following
   std::condition_variable changed_;
   bool stopping_ = false;
+  bool ended_ = true;  // no thread, or it is past its last event
   WatchStatus status_;
 
   std::thread thread_;

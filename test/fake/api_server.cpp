@@ -252,7 +252,9 @@ Reply ApiServer::write(const ObjectPath& path, const httplib::Request& request) 
   if ((verb == "create") != path.name.empty())
     return refuse(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
   if (verb == "delete") return store_.remove(path);
-  const Json object = Json::parse(request.body);
+  Json object = Json::parse(request.body);
+  // A Service gets its status through the subresource only.
+  if (verb == "create" && path.resource->kind == "Service" && object.is_object()) object.erase("status");
   if (verb == "patch") return store_.merge(path, object);
   return verb == "create" ? store_.create(path, object) : store_.replace(path, object);
 }

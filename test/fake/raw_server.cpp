@@ -63,7 +63,8 @@ void RawServer::accept_all() {
 void RawServer::serve(int socket) {
   std::string head;
   std::array<char, 4096> piece;
-  while (head.find("\r\n\r\n") == std::string::npos) {
+  // A TLS handshake (record type 22) is no request, but all that will come.
+  while (head.find("\r\n\r\n") == std::string::npos && head.rfind('\x16', 0) != 0) {
     const ssize_t size = ::recv(socket, piece.data(), piece.size(), 0);
     if (size <= 0) break;
     head.append(piece.data(), static_cast<std::size_t>(size));

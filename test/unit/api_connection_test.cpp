@@ -1,5 +1,8 @@
 // TLS, credentials, misbehaving peers, and stop().
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "daemon/source/api_tls.hpp"
 #include "test/unit/api_support.hpp"
@@ -32,6 +35,50 @@ std::string scratch_file(const std::string& name, const std::string& text) {
   std::ofstream(path) << text;
   return path;
 }
+
+// A listener whose queue is full: connections to it get no answer at all.
+class DeafListener {
+ public:
+  DeafListener() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address_;
+    auto* generic = reinterpret_cast<sockaddr*>(&address_);
+    REQUIRE(::bind(listener_.get(), generic, size) == 0);
+    REQUIRE(::listen(listener_.get(), 0) == 0);
+    REQUIRE(::getsockname(listener_.get(), generic, &size) == 0);
+    for (auto& filler : fillers_) {
+      filler = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      (void)::connect(filler.get(), generic, size);
+    }
+  }
+  [[nodiscard]] ApiAccess access() const {
+    ApiAccess access;
+    access.host = "127.0.0.1";
+    access.port = ntohs(address_.sin_port);
+    access.tls = false;
+    return access;
+  }
+  // Connections to it that wait for their answer: state SYN_SENT in /proc/net/tcp.
+  [[nodiscard]] std::size_t waiting() const {
+    const std::string line_part = fmt::format(" 0100007F:{:04X} 02 ", ntohs(address_.sin_port));
+    std::ifstream table("/proc/net/tcp");
+    std::size_t count = 0;
+    for (std::string line; std::getline(table, line);)
+      if (line.find(line_part) != std::string::npos) ++count;
+    return count;
+  }
+  [[nodiscard]] bool wait_for_another(std::size_t before) const {
+    const auto end = std::chrono::steady_clock::now() + deadline;
+    while (waiting() <= before && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    return waiting() > before;
+  }
+
+ private:
+  sockaddr_in address_{};
+  Fd listener_;
+  std::array<Fd, 3> fillers_;
+};
 
 constexpr std::string_view ok_head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 constexpr std::string_view chunked = "Transfer-Encoding: chunked\r\n\r\n";
@@ -251,6 +298,12 @@ TEST_CASE("stop() ends whatever is under way") {
     raw.emplace(nullptr);
     access = raw->access();
     under_way = [&] { return raw->wait_for_connection(deadline); };
+  }
+  std::optional<DeafListener> deaf;
+  SECTION("a connection that gets no answer") {
+    deaf.emplace();
+    access = deaf->access();
+    under_way = [&deaf, before = deaf->waiting()] { return deaf->wait_for_another(before); };
   }
   Recorder recorder;
   Reflector reflector(watched_services(), access, recorder, recorder.warner(), hasty());
