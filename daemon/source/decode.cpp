@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "daemon/source/decode_kinds.hpp"
+#include "daemon/source/manifest_defaults.hpp"
 
 namespace ipvsd {
 
@@ -51,18 +52,25 @@ std::string_view read_name(const JsonValue& value) {
   return {};
 }
 
-ObjectKey read_key(Kind kind, const JsonValue& root) {
+// A manifest gets the API server's defaulting.
+enum class Origin { server, manifest };
+
+ObjectKey read_key(Kind kind, Origin origin, const JsonValue& root) {
   const auto metadata = root.field("metadata");
+  const auto ns = metadata.field("namespace");
   ObjectKey key;
-  if (kind != Kind::node) key.ns = read_name(metadata.field("namespace"));
+  if (kind != Kind::node)
+    key.ns = origin == Origin::manifest && ns.text().empty() ? default_namespace : read_name(ns);
   key.name = read_name(metadata.field("name"));
   return key;
 }
 
+std::string_view api_version(Kind kind) { return kind == Kind::endpoint_slice ? "discovery.k8s.io/v1" : "v1"; }
+
 void check_kind(Kind kind, const JsonValue& root) {
   const auto version = root.field("apiVersion");
   const auto name = root.field("kind");
-  const std::string_view wanted = kind == Kind::endpoint_slice ? "discovery.k8s.io/v1" : "v1";
+  const auto wanted = api_version(kind);
   if (!name.text().empty() && name.text() != to_string(kind)) name.refuse_type(to_string(kind));
   if (!version.text().empty() && version.text() != wanted) version.refuse_type(wanted);
 }
@@ -74,18 +82,20 @@ Rejected rejected(Kind kind, ObjectKey key, const Reading::Refusal& refusal) {
   return {std::move(key), refusal.path, Error{Errc::malformed, 0, fmt::format("{}: {}", text, refusal.text)}};
 }
 
-Object decode_kind(Kind kind, const JsonValue& root, const ObjectKey& key) {
+Object decode_kind(Kind kind, Origin origin, const JsonValue& root, const ObjectKey& key) {
   switch (kind) {
     case Kind::service: {
       Service service;
       service.key = key;
       decode_service(root, service);
+      if (origin == Origin::manifest) manifest_defaults(root, service);
       return service;
     }
     case Kind::endpoint_slice: {
       EndpointSlice slice;
       slice.key = key;
       decode_endpoint_slice(root, slice);
+      if (origin == Origin::manifest) manifest_defaults(root, slice);
       return slice;
     }
     case Kind::node: break;
@@ -96,13 +106,13 @@ Object decode_kind(Kind kind, const JsonValue& root, const ObjectKey& key) {
   return node;
 }
 
-DecodedObject decode(Kind kind, simdjson::dom::element element) {
+DecodedObject decode(Kind kind, simdjson::dom::element element, Origin origin = Origin::server) {
   Reading reading;
   const JsonValue root(reading, element);
-  auto key = read_key(kind, root);
+  auto key = read_key(kind, origin, root);
   if (!reading.refused()) check_kind(kind, root);
   Object object;
-  if (!reading.refused()) object = decode_kind(kind, root, key);
+  if (!reading.refused()) object = decode_kind(kind, origin, root, key);
   if (reading.refused()) return tl::unexpected(rejected(kind, std::move(key), reading.refusal()));
   return Decoded<Object>{std::move(object), reading.take_warnings()};
 }
@@ -142,6 +152,13 @@ std::optional<IpAddress> decode_address(const JsonValue& value) {
   return {};
 }
 
+std::optional<IpAddress> decode_vip(const JsonValue& value) {
+  const auto address = decode_address(value);
+  if (!address || !(address->is_unspecified() || address->is_loopback())) return address;
+  value.warn(fmt::format("{} cannot be the address of a Service", address->to_string()));
+  return {};
+}
+
 std::optional<Cidr> decode_cidr(const JsonValue& value) {
   const auto text = trim(value.text());
   if (text.empty()) return {};
@@ -157,6 +174,36 @@ DecodedObject Decoder::object(Kind kind, std::string_view json) {
   if (error != simdjson::SUCCESS)
     return tl::unexpected(rejected(kind, {}, {"", fmt::format("not valid JSON: {}", simdjson::error_message(error))}));
   return decode(kind, element);
+}
+
+ManifestObject Decoder::manifest(std::string_view json, std::string_view list_kind) {
+  ManifestObject result;
+  const auto refuse = [&](std::string path, std::string text) {
+    auto context = path.empty() ? text : fmt::format("{}: {}", path, text);
+    result.object = tl::unexpected(Rejected{{}, std::move(path), Error{Errc::malformed, 0, std::move(context)}});
+    return std::move(result);
+  };
+  simdjson::dom::element element;
+  if (const auto error = buffers_->parser.parse(json.data(), json.size()).get(element); error != simdjson::SUCCESS)
+    return refuse("", fmt::format("not valid JSON: {}", simdjson::error_message(error)));
+
+  Reading reading;
+  const JsonValue root(reading, element);
+  const auto name_field = root.field("kind");
+  const auto name = name_field.text();
+  const auto version = root.field("apiVersion").text();
+  if (name.empty()) name_field.refuse_type("the name of a kind");
+  if (reading.refused() && (list_kind.empty() || name_field.present()))
+    return refuse(reading.refusal().path, reading.refusal().text);
+  for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
+    const bool listed = name.empty() && list_kind == fmt::format("{}List", to_string(kind));
+    if (!listed && (name != to_string(kind) || version != api_version(kind))) continue;
+    result.kind = kind;
+    result.object = decode(kind, element, Origin::manifest);
+    return result;
+  }
+  result.other = excerpt(fmt::format("{} {}", version, name));
+  return result;
 }
 
 Result<WatchFrame> Decoder::watch_frame(Kind kind, std::string_view line) {

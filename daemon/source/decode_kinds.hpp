@@ -19,6 +19,8 @@ void decode_node(const JsonValue& root, Node& node);
 
 // Warns and returns nothing if the text is no address. Surrounding white space is dropped, blank is nothing.
 [[nodiscard]] std::optional<IpAddress> decode_address(const JsonValue& value);
+// An address to bind on the node; also refuses, with a warning, those that would take over the node's own.
+[[nodiscard]] std::optional<IpAddress> decode_vip(const JsonValue& value);
 [[nodiscard]] std::optional<Cidr> decode_cidr(const JsonValue& value);
 
 template <class T>

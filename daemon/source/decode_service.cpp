@@ -26,14 +26,6 @@ TrafficPolicy decode_policy(const JsonValue& value) {
   return value.text() == "Local" ? TrafficPolicy::local : TrafficPolicy::cluster;
 }
 
-// A VIP is bound on the node, where these would take over the node's own.
-std::optional<IpAddress> decode_vip(const JsonValue& value) {
-  const auto address = decode_address(value);
-  if (!address || !(address->is_unspecified() || address->is_loopback())) return address;
-  value.warn(fmt::format("{} cannot be the address of a Service", address->to_string()));
-  return {};
-}
-
 // The single field decides whether there are any; then ipFamilies says which element of clusterIPs is a family's.
 std::vector<IpAddress> decode_cluster_ips(const JsonValue& spec) {
   const auto single = spec.field("clusterIP");

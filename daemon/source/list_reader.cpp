@@ -187,13 +187,13 @@ Result<ListReader::ListMeta> ListReader::finish() {
   if (items.error() != simdjson::SUCCESS || !none) return fail(Errc::malformed, "list: no items");
 
   ListMeta meta;
-  const auto text = [&](const char* key) {
+  const auto text = [](simdjson::simdjson_result<simdjson::dom::element> field) {
     std::string_view value;
-    if (root["metadata"][key].get(value) != simdjson::SUCCESS) value = {};
-    return std::string(value);
+    return std::string(field.get(value) == simdjson::SUCCESS ? value : std::string_view{});
   };
-  meta.resource_version = text("resourceVersion");
-  meta.continue_token = text("continue");
+  meta.resource_version = text(root["metadata"]["resourceVersion"]);
+  meta.continue_token = text(root["metadata"]["continue"]);
+  meta.kind = text(root["kind"]);
   return meta;
 }
 
