@@ -176,6 +176,7 @@ void ApiServer::serve(const httplib::Request& request, httplib::Response& respon
   if (!reply.body.is_null()) response.set_content(reply.body.dump(), "application/json");
   const std::lock_guard lock(mutex_);
   log_[index].status = reply.status;
+  logged_.notify_all();
 }
 
 Reply ApiServer::answer(const httplib::Request& request, httplib::Response& response) {
@@ -325,7 +326,6 @@ std::size_t ApiServer::add_to_log(const httplib::Request& request) {
   const std::lock_guard lock(mutex_);
   log_.push_back({request.method, request.target, request.get_header_value("User-Agent"),
                   request.get_header_value("Accept-Encoding"), 0});
-  logged_.notify_all();
   return log_.size() - 1;
 }
 
@@ -354,7 +354,7 @@ bool ApiServer::wait_for_requests(const std::string& text, std::size_t count,
   std::unique_lock lock(mutex_);
   return logged_.wait_for(lock, deadline, [&] {
     const auto hit = [&text](const LoggedRequest& entry) {
-      return (entry.method + " " + entry.target).find(text) != std::string::npos;
+      return entry.status != 0 && (entry.method + " " + entry.target).find(text) != std::string::npos;
     };
     return static_cast<std::size_t>(std::count_if(log_.begin(), log_.end(), hit)) >= count;
   });

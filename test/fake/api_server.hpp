@@ -50,7 +50,7 @@ struct LoggedRequest {
   std::string target;  // path and query as sent
   std::string user_agent;
   std::string accept_encoding;
-  int status = 0;
+  int status = 0;  // 0: not answered yet
 };
 
 // All calls from any thread.
@@ -82,7 +82,8 @@ class ApiServer {
 
   [[nodiscard]] std::vector<Json> events() const;  // POSTed to events.k8s.io/v1, in order
   [[nodiscard]] std::vector<LoggedRequest> log() const;
-  // Waits until `count` requests have `text` in "METHOD target". False: not by the deadline.
+  // Waits until `count` requests with `text` in "METHOD target" have been answered; of a watch, until it is
+  // open. False: not by the deadline.
   [[nodiscard]] bool wait_for_requests(const std::string& text, std::size_t count,
                                        std::chrono::seconds deadline) const;
 
