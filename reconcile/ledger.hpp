@@ -70,7 +70,9 @@ class Ledger {
 
   // --- what a reader asks -------------------------------------------------------------------------------------------
   [[nodiscard]] std::vector<Conflict> conflicts() const;
+  [[nodiscard]] std::size_t conflict_count() const { return contested_.size(); }
   [[nodiscard]] std::vector<VirtualServerKey> servers() const;
+  [[nodiscard]] std::size_t server_count() const { return servers_.size(); }
   [[nodiscard]] bool is_actual(const VirtualServerKey& key) const;
   // Who wants the row; empty if nobody does or many do.
   [[nodiscard]] std::optional<ObjectKey> owner_of(const ObjectId& id) const;
