@@ -37,6 +37,13 @@ struct WatchFrame {
   std::string status_message;    // error: "reason: message"
 };
 
+// One object of a manifest.
+struct ManifestObject {
+  std::optional<Kind> kind;             // empty: unreadable (object says why), or none of ours (other says which)
+  std::string other;                    // "apps/v1 Deployment"
+  std::optional<DecodedObject> object;  // empty: none of ours
+};
+
 class Decoder {
  public:
   Decoder();
@@ -47,6 +54,10 @@ class Decoder {
   // One object as an item of a list or of a watch frame; `kind` and `apiVersion` need not be there (list items have
   // neither), but must fit if they are.
   [[nodiscard]] DecodedObject object(Kind kind, std::string_view json);
+
+  // As object(), for text that no API server has seen: it names its kind, unless it is an item of a list of kind
+  // `list_kind` ("ServiceList"), and gets the server's defaulting.
+  [[nodiscard]] ManifestObject manifest(std::string_view json, std::string_view list_kind = {});
 
   // One line of a watch stream. Error (malformed): not a watch event at all.
   [[nodiscard]] Result<WatchFrame> watch_frame(Kind kind, std::string_view line);
@@ -63,7 +74,8 @@ class Decoder {
 // only one object is held at a time.
 class ListReader {
  public:
-  // `item` gets the bytes of one element; they are valid during the call.
+  // `item` gets the bytes of one element; they are valid during the call. Those of an element that lies within one
+  // piece are that piece's own.
   using ItemCallback = std::function<void(std::string_view item)>;
   // An item larger than `item_limit` bytes ends the list with an error (malformed).
   explicit ListReader(ItemCallback item, std::size_t item_limit = 16U << 20);
@@ -73,20 +85,34 @@ class ListReader {
   struct ListMeta {
     std::string resource_version;
     std::string continue_token;  // "": this was the last page
+    std::string kind;            // "ServiceList"; "" if absent
   };
   // Once the whole answer has been fed. Error (malformed): it was cut short, or is no list.
   [[nodiscard]] Result<ListMeta> finish();
 
  private:
-  // Implementation: a state machine over the text outside "items" (collected in envelope_) and the item being read.
+  // The text outside the items goes to envelope_ and is parsed at the end; an item that spans pieces to pending_.
+  enum class State { envelope, before_item, item, after_item };
+  // Each takes bytes off the front and returns how many.
+  std::size_t feed_envelope(std::string_view bytes);
+  std::size_t feed_between(std::string_view bytes);
+  std::size_t feed_item(std::string_view bytes);
+  std::size_t skip_string(std::string_view bytes);
+  std::size_t end_item(std::string_view last_piece);
+  void refuse(std::string text);
+
   ItemCallback item_;
   std::size_t item_limit_;
+  State state_ = State::envelope;
   std::string envelope_;
   std::string pending_;
-  int depth_ = 0;
+  int depth_ = 0;       // of the envelope
+  int item_depth_ = 0;
   bool in_string_ = false;
   bool escaped_ = false;
-  bool in_items_ = false;
+  bool seen_items_ = false;
+  bool first_item_ = true;
+  std::optional<Error> error_;
 };
 
 }  // namespace ipvsd

@@ -1,0 +1,99 @@
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "daemon/source/decode_kinds.hpp"
+
+namespace ipvsd {
+namespace {
+
+// Far above what the API server accepts: 1,000 endpoints (validation.maxEndpoints), 8 hints.
+constexpr std::size_t port_limit = 1000;
+constexpr std::size_t endpoint_limit = 10000;
+constexpr std::size_t hint_limit = 1000;
+
+std::vector<EndpointPort> decode_ports(const JsonValue& root) {
+  std::vector<EndpointPort> ports;
+  const auto list = root.field("ports");
+  list.each(
+      [&](const JsonValue& item) {
+        const auto name = item.field("name");
+        EndpointPort port;
+        port.name = name.name();
+        port.protocol = decode_protocol(item.field("protocol"));
+        port.port = item.field("port").port(0);
+        if (name.present() && port.port.number != 0) ports.push_back(std::move(port));
+      },
+      port_limit);
+  return ports;
+}
+
+std::vector<std::string> decode_names(const JsonValue& list) {
+  std::vector<std::string> names;
+  list.each(
+      [&](const JsonValue& item) {
+        const auto name = item.field("name").name();
+        if (!name.empty()) names.emplace_back(name);
+      },
+      hint_limit);
+  return names;
+}
+
+std::optional<IpAddress> first_address(const JsonValue& item, Family family) {
+  std::optional<IpAddress> address;
+  bool first = true;
+  const auto list = item.field("addresses");
+  list.each([&](const JsonValue& text) {
+    if (!std::exchange(first, false)) return;
+    address = decode_address(text);
+    if (!address || address->family() == family) return;
+    text.warn(fmt::format("{} is no {} address, as addressType says", address->to_string(), to_string(family)));
+    address.reset();
+  });
+  return address;
+}
+
+std::vector<Endpoint> decode_endpoints(const JsonValue& root, Family family) {
+  std::vector<Endpoint> endpoints;
+  const auto list = root.field("endpoints");
+  list.each(
+      [&](const JsonValue& item) {
+        Endpoint endpoint;
+        const auto conditions = item.field("conditions");
+        endpoint.ready = conditions.field("ready").boolean().value_or(true);
+        endpoint.serving = conditions.field("serving").boolean().value_or(endpoint.ready);
+        endpoint.terminating = conditions.field("terminating").boolean().value_or(false);
+        endpoint.node_name = item.field("nodeName").name();
+        const auto hints = item.field("hints");
+        endpoint.for_zones = decode_names(hints.field("forZones"));
+        endpoint.for_nodes = decode_names(hints.field("forNodes"));
+        const auto address = first_address(item, family);
+        if (!address) return;
+        endpoint.address = *address;
+        endpoints.push_back(std::move(endpoint));
+      },
+      endpoint_limit);
+  return endpoints;
+}
+
+}  // namespace
+
+void decode_endpoint_slice(const JsonValue& root, EndpointSlice& slice) {
+  const auto metadata = root.field("metadata");
+  const auto labels = metadata.field("labels");
+  slice.ignored = is_ignored(labels);
+  slice.service = labels.field("kubernetes.io/service-name").name();
+  slice.ports = decode_ports(root);
+
+  const auto type = root.field("addressType");
+  if (type.text().empty()) return type.refuse_type("IPv4, IPv6 or FQDN");
+  for (const auto family : families)
+    if (type.text() == to_string(family)) {
+      slice.family = family;
+      slice.endpoints = decode_endpoints(root, family);
+      return;
+    }
+  type.warn(fmt::format("slices of type {} are not served", type.text().substr(0, 32)));
+}
+
+}  // namespace ipvsd

@@ -1,0 +1,138 @@
+#include "daemon/source/manifest_source.hpp"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/eventfd.h>
+
+#include <array>
+
+namespace ipvsd {
+namespace {
+
+constexpr int retry_ms = 1000;
+// File systems that raise no inotify events (network, FUSE) are looked at this often.
+constexpr int rescan_ms = 10000;
+// Several files written together are read together; but not for ever while somebody keeps writing.
+constexpr int quiet_ms = 20;
+constexpr int quiet_rounds = 10;
+
+}  // namespace
+
+ManifestSource::ManifestSource(std::string directory, EventSink& sink, Warn warn)
+    : path_(std::move(directory)), sink_(sink), warn_(std::move(warn)), wake_(::eventfd(0, EFD_CLOEXEC)),
+      directory_(path_) {
+  status_.resource = path_;
+}
+
+void ManifestSource::start() {
+  if (thread_.joinable()) return;
+  thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+}
+
+void ManifestSource::stop() {
+  if (!thread_.joinable()) return;
+  thread_.request_stop();
+  const std::uint64_t one = 1;
+  // An eventfd takes a write unless its counter is full, and then it is readable anyway.
+  if (::write(wake_.get(), &one, sizeof one) < 0) spdlog::debug("manifests: wake: errno {}", errno);
+  thread_.join();
+}
+
+std::vector<WatchStatus> ManifestSource::status() const {
+  const std::lock_guard lock(mutex_);
+  return {status_};
+}
+
+void ManifestSource::run(const std::stop_token& stop) {
+  std::string last_error;
+  while (!stop.stop_requested()) {
+    auto opened = directory_.open();
+    if (opened) {
+      last_error.clear();
+      const std::lock_guard lock(mutex_);
+      status_.connected = true;
+      status_.last_error.clear();
+      ++status_.watches;
+    }
+    while (opened && !stop.stop_requested()) {
+      opened = load(stop);
+      if (opened) await_change();
+    }
+    if (stop.stop_requested()) return;
+    const auto text = fmt::format("manifests: {}; trying again each second", opened.error().message());
+    if (text != last_error) problem(text);
+    last_error = text;
+    {
+      const std::lock_guard lock(mutex_);
+      status_.connected = false;
+    }
+    pollfd wake{wake_.get(), POLLIN, 0};
+    ::poll(&wake, 1, retry_ms);
+  }
+}
+
+void ManifestSource::await_change() {
+  while (!directory_.due() && wait(rescan_ms)) directory_.drain();
+  for (int round = 0; round < quiet_rounds && wait(quiet_ms); ++round) directory_.drain();
+}
+
+bool ManifestSource::wait(int timeout_ms) {
+  std::array<pollfd, 2> fds{{{wake_.get(), POLLIN, 0}, {directory_.fd(), POLLIN, 0}}};
+  return ::poll(fds.data(), fds.size(), timeout_ms) > 0 && fds[0].revents == 0 && fds[1].revents != 0;
+}
+
+Result<void> ManifestSource::load(const std::stop_token& stop) {
+  auto scanned = directory_.scan([&](const std::string& name, const auto& text) { take_file(name, text, stop); });
+  if (!scanned || delivered_ || stop.stop_requested()) return scanned;
+  delivered_ = true;
+  push(objects_.snapshot());
+  const std::lock_guard lock(mutex_);
+  status_.synced = true;
+  ++status_.lists;
+  return {};
+}
+
+void ManifestSource::take_file(const std::string& name, const std::optional<Result<std::string>>& text,
+                               const std::stop_token& stop) {
+  if (stop.stop_requested()) return;
+  ManifestObjects::Outcome outcome;
+  if (!text) {
+    outcome = objects_.remove(name);
+  } else if (!*text) {
+    return problem(fmt::format("{}; what it defined before stays", (*text).error().message()));
+  } else {
+    auto file = read_manifest(name, **text, stop);
+    if (!file && file.error().code == Errc::interrupted) return;
+    if (!file) return problem(fmt::format("{}; what the file defined before stays", file.error().context));
+    for (auto& line : file->problems) problem(std::move(line));
+    for (const auto& line : file->skipped) spdlog::debug("manifests: {}: skipped", line);
+    {
+      const std::lock_guard lock(mutex_);
+      status_.rejected += file->rejected;
+    }
+    outcome = objects_.update(name, std::move(*file));
+  }
+  for (auto& line : outcome.warnings) problem(std::move(line));
+  // Until all files have been read, nothing is known to be complete.
+  if (delivered_) push(std::move(outcome.events));
+}
+
+void ManifestSource::problem(std::string text) {
+  {
+    const std::lock_guard lock(mutex_);
+    status_.last_error = text;
+  }
+  warn_(std::move(text));
+}
+
+void ManifestSource::push(std::vector<ClusterEvent> events) {
+  if (events.empty()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    status_.events += events.size();
+  }
+  sink_.push(std::move(events));
+}
+
+}  // namespace ipvsd

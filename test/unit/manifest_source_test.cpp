@@ -1,0 +1,214 @@
+#include <catch2/catch.hpp>
+
+#include <fmt/format.h>
+#include <stdlib.h>
+
+#include <condition_variable>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+
+#include "daemon/source/manifest_source.hpp"
+
+using namespace ipvsd;
+namespace fs = std::filesystem;
+
+namespace {
+
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string name = fs::temp_directory_path() / "manifests-XXXXXX";
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  ~TemporaryDirectory() { fs::remove_all(path_); }
+  [[nodiscard]] const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+// Applies events like the loop: text of each object by its name; counts replacements.
+class Cluster final : public EventSink {
+ public:
+  void push(std::vector<ClusterEvent> events) override {
+    const std::lock_guard lock(mutex_);
+    for (const auto& event : events) {
+      if (const auto* upsert = std::get_if<Upsert>(&event)) state_[key_of(upsert->object).to_string()] = text(upsert->object);
+      if (const auto* remove = std::get_if<Remove>(&event)) state_.erase(remove->key.to_string());
+      if (std::holds_alternative<ReplaceEnd>(event)) ++replaced_;
+    }
+    changed_.notify_all();
+  }
+  void warn(std::string line) {
+    const std::lock_guard lock(mutex_);
+    warnings_ += line + "\n";
+    changed_.notify_all();
+  }
+  bool wait(const std::function<bool()>& condition) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(20), condition);
+  }
+  // "default/a=10.0.0.1 default/b=10.0.0.2 "
+  bool becomes(const std::string& expected) {
+    const bool met = wait([&] { return replaced_ == 3 && joined() == expected; });
+    const std::lock_guard lock(mutex_);
+    if (!met) UNSCOPED_INFO("state: " << joined() << " warnings: " << warnings_);
+    return met;
+  }
+  bool warns(const std::string& text) {
+    return wait([&] { return warnings_.find(text) != std::string::npos; });
+  }
+
+ private:
+  static std::string text(const Object& object) {
+    const auto* service = std::get_if<Service>(&object);
+    return service != nullptr && !service->cluster_ips.empty() ? service->cluster_ips[0].to_string() : "-";
+  }
+  [[nodiscard]] std::string joined() const {
+    std::string all;
+    for (const auto& [key, value] : state_) all += fmt::format("{}={} ", key, value);
+    return all;
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::map<std::string, std::string> state_;
+  std::string warnings_;
+  int replaced_ = 0;
+};
+
+std::string service(const std::string& name, const std::string& address) {
+  return fmt::format("apiVersion: v1\nkind: Service\nmetadata: {{name: {}}}\nspec: {{clusterIP: {}}}\n---\n", name, address);
+}
+
+void write(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
+
+struct Fixture {
+  TemporaryDirectory temporary;
+  fs::path directory = temporary.path() / "m";
+  Cluster cluster;
+  std::unique_ptr<ManifestSource> source;
+
+  void start() {
+    source = std::make_unique<ManifestSource>(directory, cluster, [this](std::string line) { cluster.warn(std::move(line)); });
+    source->start();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("an empty directory is a complete answer") {
+  Fixture fixture;
+  fs::create_directory(fixture.directory);
+  fixture.start();
+  CHECK(fixture.cluster.becomes(""));
+  CHECK(fixture.cluster.wait([&] { return fixture.source->status()[0].synced; }));
+  CHECK(fixture.source->status()[0].connected);
+  fixture.source->stop();
+  fixture.source->stop();
+}
+
+TEST_CASE("files appear, change, move and go") {
+  Fixture fixture;
+  const auto& dir = fixture.directory;
+  auto& cluster = fixture.cluster;
+  fs::create_directory(dir);
+  write(dir / "a.yaml", service("a", "10.0.0.1") + service("b", "10.0.0.2"));
+  write(dir / ".hidden.yaml", service("h", "10.0.0.9"));
+  write(dir / "a.yaml~", service("t", "10.0.0.9"));
+  fixture.start();
+  CHECK(cluster.becomes("default/a=10.0.0.1 default/b=10.0.0.2 "));
+  write(dir / "a.yaml", service("a", "10.0.0.3"));
+  CHECK(cluster.becomes("default/a=10.0.0.3 "));
+  write(dir / "c.json", R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"c"},"spec":{"clusterIP":"10.0.0.4"}})");
+  CHECK(cluster.becomes("default/a=10.0.0.3 default/c=10.0.0.4 "));
+  // As editors do: write beside it, and rename over it.
+  write(dir / "a.yaml.tmp", service("a", "10.0.0.5"));
+  fs::rename(dir / "a.yaml.tmp", dir / "a.yaml");
+  CHECK(cluster.becomes("default/a=10.0.0.5 default/c=10.0.0.4 "));
+  fs::rename(dir / "a.yaml", dir / "z.yml");
+  write(dir / "z.yml", service("a", "10.0.0.6"));
+  CHECK(cluster.becomes("default/a=10.0.0.6 default/c=10.0.0.4 "));
+  fs::remove(dir / "z.yml");
+  CHECK(cluster.becomes("default/c=10.0.0.4 "));
+}
+
+TEST_CASE("a malformed file keeps what it defined before") {
+  Fixture fixture;
+  const auto& dir = fixture.directory;
+  fs::create_directory(dir);
+  write(dir / "a.yaml", service("a", "10.0.0.1"));
+  fixture.start();
+  CHECK(fixture.cluster.becomes("default/a=10.0.0.1 "));
+  write(dir / "a.yaml", "a: {\n");
+  CHECK(fixture.cluster.warns("a.yaml:2: "));
+  write(dir / "a.yaml", service("b", "10.0.0.2") + "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {ports: 7}}\n");
+  CHECK(fixture.cluster.warns("a.yaml:6: Service default/a: spec.ports: expected a list, got 7"));
+  CHECK(fixture.cluster.becomes("default/a=10.0.0.1 default/b=10.0.0.2 "));
+  CHECK(fixture.source->status()[0].rejected == 1);
+}
+
+TEST_CASE("a file is read when its writer closes it, not before") {
+  Fixture fixture;
+  const auto& dir = fixture.directory;
+  fs::create_directory(dir);
+  write(dir / "a.yaml", service("a", "10.0.0.1") + service("b", "10.0.0.2"));
+  fixture.start();
+  CHECK(fixture.cluster.becomes("default/a=10.0.0.1 default/b=10.0.0.2 "));
+  {
+    std::ofstream slow(dir / "a.yaml");
+    slow << service("a", "10.0.0.3") << std::flush;
+    // Another file's change makes the directory be read meanwhile.
+    write(dir / "c.yaml", service("c", "10.0.0.4"));
+    CHECK(fixture.cluster.becomes("default/a=10.0.0.1 default/b=10.0.0.2 default/c=10.0.0.4 "));
+    slow << service("b", "10.0.0.5");
+  }
+  CHECK(fixture.cluster.becomes("default/a=10.0.0.3 default/b=10.0.0.5 default/c=10.0.0.4 "));
+}
+
+TEST_CASE("a ConfigMap's mount is swapped as a whole") {
+  Fixture fixture;
+  const auto& dir = fixture.directory;
+  fs::create_directories(dir / "..1");
+  write(dir / "..1" / "a.yaml", service("a", "10.0.0.1"));
+  write(dir / "..1" / "b.yaml", service("b", "10.0.0.2"));
+  fs::create_symlink("..1", dir / "..data");
+  fs::create_symlink("..data/a.yaml", dir / "a.yaml");
+  fs::create_symlink("..data/b.yaml", dir / "b.yaml");
+  fixture.start();
+  CHECK(fixture.cluster.becomes("default/a=10.0.0.1 default/b=10.0.0.2 "));
+  fs::create_directory(dir / "..2");
+  write(dir / "..2" / "a.yaml", service("a", "10.0.0.3"));
+  fs::create_symlink("..2", dir / "..data_tmp");
+  fs::rename(dir / "..data_tmp", dir / "..data");
+  CHECK(fixture.cluster.becomes("default/a=10.0.0.3 "));
+}
+
+TEST_CASE("a directory that is missing is waited for; one that was replaced is read anew") {
+  Fixture fixture;
+  const auto& dir = fixture.directory;
+  fixture.start();
+  CHECK(fixture.cluster.warns("m: not found (ENOENT)"));
+  CHECK_FALSE(fixture.source->status()[0].synced);
+  fs::create_directory(dir.string() + ".new");
+  write(dir.string() + ".new/a.yaml", service("a", "10.0.0.1"));
+  fs::rename(dir.string() + ".new", dir);
+  CHECK(fixture.cluster.becomes("default/a=10.0.0.1 "));
+  fs::create_directory(dir.string() + ".new");
+  write(dir.string() + ".new/b.yaml", service("b", "10.0.0.2"));
+  fs::rename(dir, dir.string() + ".old");
+  CHECK(fixture.cluster.warns("removed or replaced"));
+  CHECK(fixture.cluster.becomes("default/a=10.0.0.1 "));
+  fs::rename(dir.string() + ".new", dir);
+  CHECK(fixture.cluster.becomes("default/b=10.0.0.2 "));
+}
+
+TEST_CASE("what is no regular file is not waited on") {
+  Fixture fixture;
+  fs::create_directories(fixture.directory / "d.yaml");
+  fixture.start();
+  CHECK(fixture.cluster.warns("d.yaml: not a regular file"));
+  CHECK(fixture.cluster.becomes(""));
+}
