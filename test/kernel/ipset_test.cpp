@@ -6,6 +6,8 @@
 #include <array>
 #include <chrono>
 
+#include "ipset/audit.hpp"
+#include "ipset/iptables.hpp"
 #include "ipset/sets.hpp"
 #include "os/process.hpp"
 
@@ -54,6 +56,46 @@ IpSets open_fresh(std::uint32_t maxelem = initial_maxelem) {
   if (!sets) FAIL(sets.error().message());
   REQUIRE(sets->destroy_all());
   return std::move(*sets);
+}
+
+// The backends that work here for IPv4: a kernel may have only one.
+std::vector<IptablesBackend> working_backends() {
+  std::vector<IptablesBackend> working;
+  for (const auto backend : {IptablesBackend::nft, IptablesBackend::legacy}) {
+    const std::string name = fmt::format("iptables-{}", to_string(backend));
+    const auto created = run_process({name, "-t", "nat", "-N", "TEST"}, "", std::chrono::seconds(20));
+    if (!created || created->exit_status != 0) continue;
+    run({name, "-t", "nat", "-X", "TEST"});
+    working.push_back(backend);
+  }
+  return working;
+}
+
+std::string program(IptablesBackend backend, Family family) {
+  return fmt::format("{}-{}", family == Family::ipv4 ? "iptables" : "ip6tables", to_string(backend));
+}
+
+// Rules neither in our chains nor leading there.
+std::vector<std::string> foreign_rules(Iptables& iptables, Family family) {
+  const auto text = iptables.save(family);
+  REQUIRE(text);
+  const auto tables = parse_save(*text);
+  REQUIRE(tables);
+  std::vector<std::string> rules;
+  for (const auto& table : *tables)
+    for (const auto& rule : table.rules)
+      if (rule.rule.find("\" -j KUBE-") == std::string::npos && !rule.chain.starts_with("KUBE-"))
+        rules.push_back(fmt::format("{} {} {}", table.name, rule.chain, rule.rule));
+  return rules;
+}
+
+template <class T>
+T value(Result<T> result) {
+  if (!result) FAIL(result.error().message());
+  return std::move(*result);
+}
+void succeed(const Result<void>& result) {
+  if (!result) FAIL(result.error().message());
 }
 
 }  // namespace
@@ -265,4 +307,140 @@ TEST_CASE("a listing that is not understood is an error, not a shorter list") {
   REQUIRE_FALSE(ports);
   CHECK(ports.error().context.find("KUBE-CLUSTER-IP") != std::string::npos);
   CHECK(sets.destroy_all());
+}
+
+TEST_CASE("rules are written once, found again, repaired and removed") {
+  auto sets = open_fresh();
+  succeed(sets.create_all());
+  const auto backends = working_backends();
+  REQUIRE_FALSE(backends.empty());
+  for (const auto backend : backends) {
+    for (const auto family : families) {
+      const auto name = program(backend, family);
+      INFO(name);
+      Iptables iptables(backend);
+      run({name, "-t", "nat", "-A", "POSTROUTING", "-m", "comment", "--comment", "not ours: -j KUBE-SERVICES", "-j", "ACCEPT"});
+      run({name, "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT"});
+      run({name, "-N", "KUBE-FIREWALL"});
+      const auto foreign = foreign_rules(iptables, family);
+      CHECK(foreign.size() == 2);
+
+      RulesConfig config;
+      for (const auto& match : {std::optional<std::string>{}, std::optional(not_from(*Cidr::parse("10.244.0.0/16"))),
+                                std::optional(not_from(*Cidr::parse("10.244.0.1/32"))),
+                                std::optional(not_from(*Cidr::parse("fd00:10:244::/56"))), std::optional(*not_via("cni+")),
+                                std::optional(*not_via("br-0.1"))}) {
+        if (match && match->starts_with("! -s") && (match->find(':') != std::string::npos) != (family == Family::ipv6)) continue;
+        config.local_match = match;
+        INFO(match.value_or("no local detector"));
+        CHECK(value(iptables.ensure(family, config)));
+        CHECK_FALSE(value(iptables.ensure(family, config)));
+      }
+      config.masquerade_all = true;
+      config.masquerade_mark = 0x80000000;
+      config.random_fully = false;
+      CHECK(value(iptables.ensure(family, config)));
+      CHECK_FALSE(value(iptables.ensure(family, config)));
+
+      // Somebody removes a jump, another rule is in front, and a rule goes.
+      run({name, "-D", "INPUT", "-m", "comment", "--comment", "kube-proxy firewall rules", "-j", "KUBE-PROXY-FIREWALL"});
+      run({name, "-t", "nat", "-F", "KUBE-SERVICES"});
+      CHECK(value(iptables.ensure(family, config)));
+      const auto input = run({name, "-S", "INPUT"});
+      CHECK(input.find("KUBE-PROXY-FIREWALL") < input.find("KUBE-IPVS-FILTER"));
+      CHECK_FALSE(value(iptables.ensure(family, config)));
+      CHECK(foreign_rules(iptables, family) == foreign);
+
+      for (int pass = 0; pass < 2; ++pass) {
+        succeed(iptables.remove(family));
+        const auto left = value(iptables.save(family));
+        CHECK(left.find("-j KUBE-IPVS") == std::string::npos);
+        CHECK(left.find(":KUBE-SERVICES") == std::string::npos);
+        CHECK(left.find(":KUBE-FIREWALL") != std::string::npos);
+        CHECK(foreign_rules(iptables, family) == foreign);
+      }
+      run({name, "-F"});
+      run({name, "-X"});
+      run({name, "-t", "nat", "-F"});
+    }
+  }
+  CHECK(sets.destroy_all());
+}
+
+TEST_CASE("a chain that others use survives the removal") {
+  auto sets = open_fresh();
+  succeed(sets.create_all());
+  for (const auto backend : working_backends()) {
+    const auto name = program(backend, Family::ipv4);
+    INFO(name);
+    Iptables iptables(backend);
+    CHECK(value(iptables.ensure(Family::ipv4, {})));
+    run({name, "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "-j", "KUBE-MARK-MASQ"});
+    succeed(iptables.remove(Family::ipv4));
+    const auto nat = run({name, "-t", "nat", "-S"});
+    CHECK(nat.find("-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000") != std::string::npos);
+    CHECK(nat.find("-A PREROUTING -p tcp -j KUBE-MARK-MASQ") != std::string::npos);
+    CHECK(nat.find("KUBE-SERVICES") == std::string::npos);
+    run({name, "-t", "nat", "-F"});
+    run({name, "-t", "nat", "-X"});
+  }
+  CHECK(sets.destroy_all());
+}
+
+TEST_CASE("a set grows under the rules that refer to it, and then cannot be destroyed") {
+  auto sets = open_fresh(64);
+  succeed(sets.create_all());
+  Iptables iptables(working_backends().at(0));
+  REQUIRE(iptables.ensure(Family::ipv4, {}));
+  std::vector<Operation> operations;
+  for (std::uint32_t i = 0; i < 200; ++i) operations.push_back(add(numbered(i)));
+  CHECK(messages(sets.execute(operations)).empty());
+  const auto header = run({"ipset", "list", "-t", "KUBE-CLUSTER-IP"});
+  CHECK(header.find("maxelem 256") != std::string::npos);
+  CHECK(header.find("References: 0") == std::string::npos);
+  CHECK_FALSE(value(iptables.ensure(Family::ipv4, {})));
+
+  const auto destroyed = sets.destroy_all();
+  REQUIRE_FALSE(destroyed);
+  CHECK(destroyed.error().code == Errc::busy);
+  succeed(iptables.remove(Family::ipv4));
+  succeed(sets.destroy_all());
+}
+
+TEST_CASE("the backend that holds the node's rules is used") {
+  const auto working = working_backends();
+  REQUIRE_FALSE(working.empty());
+  CHECK(value(Iptables{}.backend(Family::ipv4)) == working.front());
+  CHECK(value(Iptables(IptablesBackend::legacy).backend(Family::ipv4)) == IptablesBackend::legacy);
+  // The probe leaves nothing, and survives what a killed one left.
+  for (const auto backend : working) {
+    run({program(backend, Family::ipv4), "-t", "nat", "-N", "KUBE-IPVSD-PROBE"});
+    CHECK(Iptables{}.backend(Family::ipv4));
+  }
+  for (const auto backend : working) {
+    const auto name = program(backend, Family::ipv4);
+    // More than rules weigh KUBE-* chains.
+    run({program(working.front(), Family::ipv4), "-A", "INPUT", "-p", "tcp", "-j", "ACCEPT"});
+    run({name, "-N", "KUBE-FIREWALL"});
+    CHECK(value(Iptables{}.backend(Family::ipv4)) == backend);
+    run({name, "-X", "KUBE-FIREWALL"});
+    run({program(working.front(), Family::ipv4), "-F"});
+    run({name, "-A", "INPUT", "-p", "tcp", "-j", "ACCEPT"});
+    CHECK(value(Iptables{}.backend(Family::ipv4)) == backend);
+    run({name, "-F"});
+  }
+  CHECK(run({program(working.front(), Family::ipv4), "-t", "nat", "-S"}).find("KUBE-") == std::string::npos);
+}
+
+TEST_CASE("a restore that fails says at which line") {
+  for (const auto backend : working_backends()) {
+    Iptables iptables(backend);
+    const auto restored = iptables.restore(
+        Family::ipv4, "*nat\n:KUBE-SERVICES - [0:0]\n-A KUBE-SERVICES -m set --match-set KUBE-NOT-THERE dst -j ACCEPT\nCOMMIT\n");
+    REQUIRE_FALSE(restored);
+    INFO(restored.error().message());
+    CHECK(restored.error().context.find("KUBE-NOT-THERE") != std::string::npos);
+    CHECK(restored.error().context.find("iptables-") != std::string::npos);
+    CHECK(value(iptables.save(Family::ipv4)).find("KUBE-SERVICES") == std::string::npos);
+  }
 }
