@@ -253,6 +253,7 @@ Result<std::vector<SetEntry>> IpSets::list_all() {
   std::vector<SetEntry> all;
   for (const auto& set : all_ip_sets()) {
     const auto entries = list(set);
+    if (!entries && entries.error().code == Errc::not_found) continue;
     if (!entries) return fail(entries.error());
     all.insert(all.end(), entries->begin(), entries->end());
   }

@@ -41,7 +41,7 @@ class IpSets {
   // The entries of a set, in no order. Error: not_found; malformed if the set holds something that is no SetEntry,
   // naming set and line.
   [[nodiscard]] Result<std::vector<SetEntry>> list(IpSet set);
-  // The entries of all sets.
+  // The entries of all sets that exist.
   [[nodiscard]] Result<std::vector<SetEntry>> list_all();
 
   // Destroys all 34 sets, as far as they exist. Error: busy where a rule refers to one; the others are gone then.

@@ -22,7 +22,7 @@ struct SocketAddress {
 // How traffic from this cluster's pods is told from traffic from outside (detectLocalMode).
 enum class DetectLocalMode : std::uint8_t { cluster_cidr, node_cidr, bridge_interface, interface_name_prefix };
 
-enum class IptablesBackend : std::uint8_t { automatic, legacy, nft };
+enum class IptablesChoice : std::uint8_t { automatic, legacy, nft };
 
 struct IpvsConfig {
   std::chrono::milliseconds sync_period{30'000};     // accepted; we do not resync; never below min_sync_period
@@ -47,7 +47,7 @@ struct ConntrackConfig {
 
 // Our own section, `ipvsd:`.
 struct OwnConfig {
-  IptablesBackend iptables_backend = IptablesBackend::automatic;  // ipvsd.iptablesBackend: auto|legacy|nft
+  IptablesChoice iptables_backend = IptablesChoice::automatic;  // ipvsd.iptablesBackend: auto|legacy|nft
   std::chrono::seconds rules_audit_period{30};                    // ipvsd.rulesAuditPeriod
   std::chrono::seconds audit_period{300};                         // ipvsd.auditPeriod: one pass over all of IPVS
 };

@@ -254,8 +254,8 @@ void add_conntrack(std::vector<Option>& table) {
        {"conntrack.udpStreamTimeout", "--conntrack-udp-timeout-stream", T::duration, "0s", honoured, "0 leaves the kernel's",
         duration_field(FIELD(conntrack.udp_stream_timeout), keep)},
        {"ipvsd.iptablesBackend", "", T::text, "auto", honoured, "auto, legacy or nft: which iptables the constant rules go to",
-        choice_field(FIELD(own.iptables_backend), std::vector<Name<IptablesBackend>>{
-            {"auto", IptablesBackend::automatic}, {"legacy", IptablesBackend::legacy}, {"nft", IptablesBackend::nft}})},
+        choice_field(FIELD(own.iptables_backend), std::vector<Name<IptablesChoice>>{
+            {"auto", IptablesChoice::automatic}, {"legacy", IptablesChoice::legacy}, {"nft", IptablesChoice::nft}})},
        {"ipvsd.rulesAuditPeriod", "", T::duration, "30s", honoured, "how often the constant rules are checked and repaired",
         duration_field(FIELD(own.rules_audit_period), seconds(30), seconds(1))},
        {"ipvsd.auditPeriod", "", T::duration, "5m", honoured, "how long one checking pass over all of IPVS takes",
