@@ -11,6 +11,7 @@
 
 #include "daemon/config/config.hpp"
 #include "ipset/iptables.hpp"
+#include "model/objects.hpp"
 
 namespace ipvsd {
 
