@@ -3,7 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <map>
+#include <optional>
 #include <sstream>
 
 #include "daemon/config/config_file.hpp"
@@ -56,7 +59,7 @@ void declare(CLI::App& app, Written& written) {
     const auto store = [&written, at = &option](const std::string& value) { written.fields[at] = value; };
     auto meaning = option.meaning + (option.default_value.empty() ? "" : fmt::format(" (default {})", option.default_value));
     if (option.type == OptionType::boolean) {
-      app.add_flag_function(option.flag, [](std::int64_t) {}, meaning)->take_last();
+      app.add_flag(option.flag, meaning)->take_last();
     } else {
       auto* added = app.add_option_function<std::string>(option.flag, store, meaning);
       if (option.type == OptionType::list || option.type == OptionType::map) added->join(',');
