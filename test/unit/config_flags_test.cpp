@@ -102,6 +102,19 @@ TEST_CASE("wrong command lines say what is wrong and end with 2") {
   CHECK_THAT(flags.error().text, Catch::Contains(text));
 }
 
+TEST_CASE("empty values, joined or apart") {
+  for (const auto& arguments : std::vector<std::vector<std::string>>{{"--ipvs-scheduler="}, {"--ipvs-scheduler", ""}, {"--nodeport-addresses="},
+                                                                     {"--bind-address", ""}, {"--config="}, {"--manifests", ""}}) {
+    const auto flags = parse(arguments);
+    REQUIRE(flags);
+    CHECK(config_json(flags->config) == config_json(default_config()));
+    CHECK(flags->manifests.empty());
+  }
+  CHECK_FALSE(parse({"--metrics-bind-address", ""})->config.metrics);
+  CHECK_FALSE(parse({""}));
+  CHECK_FALSE(parse({"--masquerade-all="}));
+}
+
 TEST_CASE("several wrong flags are reported together") {
   const auto flags = parse({"--oom-score-adj=9999", "--bind-address=x"});
   REQUIRE_FALSE(flags);
