@@ -46,7 +46,8 @@ std::string ConfigDraft::located(int line, const std::string& text) const {
 }
 
 void ConfigDraft::error(int line, const std::string& text) {
-  if (!full()) errors_.push_back(located(line, text));
+  if (full()) return;
+  errors_.push_back(located(line, text));
   if (full()) errors_.push_back("too many errors");
 }
 

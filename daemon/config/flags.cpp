@@ -3,7 +3,10 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <map>
+#include <optional>
 #include <sstream>
 
 #include "daemon/config/config_file.hpp"
@@ -21,6 +24,10 @@ struct Written {
   std::string log_level;
 };
 
+// Stands for an empty value, on which CLI11 2.1 reads past the end of its results.
+constexpr const char* empty_value = "\x1f";
+std::string given(std::string value) { return value == empty_value ? std::string() : value; }
+
 // Go's flags take "--name=" as an empty value and "-v=2"; CLI11 takes neither.
 std::vector<std::string> normalised(int argc, const char* const* argv) {
   std::vector<std::string> arguments;
@@ -28,11 +35,12 @@ std::vector<std::string> normalised(int argc, const char* const* argv) {
     const std::string argument = argv[i];
     if (argument == "--") {
       for (; i < argc; ++i) arguments.emplace_back(argv[i]);
+    } else if (argument.empty()) {
+      arguments.emplace_back(empty_value);
     } else if (argument.starts_with("-v=")) {
       arguments.push_back("-" + argument);
     } else if (argument.starts_with("--") && argument.ends_with('=') && argument.find('=') == argument.size() - 1) {
-      arguments.push_back(argument.substr(0, argument.size() - 1));
-      arguments.emplace_back();
+      arguments.push_back(argument + empty_value);
     } else {
       arguments.push_back(argument);
     }
@@ -53,10 +61,11 @@ void declare(CLI::App& app, Written& written) {
   app.add_option("--log-level", written.log_level, "trace, debug, info, warning or error")->take_last();
   for (const auto& option : options()) {
     if (option.flag.empty()) continue;
-    const auto store = [&written, at = &option](const std::string& value) { written.fields[at] = value; };
-    auto meaning = option.meaning + (option.default_value.empty() ? "" : fmt::format(" (default {})", option.default_value));
+    const auto store = [&written, at = &option](const std::string& value) { written.fields[at] = given(value); };
+    // const: add_flag() takes a string that it could write to for the place to put the result in.
+    const auto meaning = option.meaning + (option.default_value.empty() ? "" : fmt::format(" (default {})", option.default_value));
     if (option.type == OptionType::boolean) {
-      app.add_flag_function(option.flag, [](std::int64_t) {}, meaning)->take_last();
+      app.add_flag(option.flag, meaning)->take_last();
     } else {
       auto* added = app.add_option_function<std::string>(option.flag, store, meaning);
       if (option.type == OptionType::list || option.type == OptionType::map) added->join(',');
@@ -166,8 +175,10 @@ tl::expected<Flags, CommandLineExit> parse_flags(int argc, const char* const* ar
     app.parse(std::move(arguments));
     for (const auto& option : options()) {
       if (option.type != OptionType::boolean || option.flag.empty()) continue;
-      if (const auto* flag = app.get_option(option.flag); flag->count() > 0) written.fields[&option] = flag->results().back();
+      if (const auto* flag = app.get_option(option.flag); flag->count() > 0) written.fields[&option] = given(flag->results().back());
     }
+    for (auto* text : {&written.flags.config_file, &written.flags.manifests, &written.flags.master, &written.verbosity, &written.log_level})
+      *text = given(*text);
   } catch (const CLI::ParseError& error) {
     std::ostringstream out;
     std::ostringstream err;

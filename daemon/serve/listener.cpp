@@ -132,14 +132,16 @@ class Listener::Server final : public httplib::Server {
   }
   ~Server() override { end(); }
 
-  void run() {
-    thread_ = std::thread([this] {
-      accepting_ = std::this_thread::get_id();
-      listen_after_bind();
-      ended_ = true;
-    });
+  // False if there are no threads to be had.
+  [[nodiscard]] bool run() {
+    try {
+      thread_ = std::thread([this] { accept(); });
+    } catch (const std::system_error&) {
+      return false;
+    }
     // httplib's stop() has no effect before its loop runs.
     while (!is_running() && !ended_) std::this_thread::yield();
+    return !ended_;
   }
 
   void end() {
@@ -151,6 +153,15 @@ class Listener::Server final : public httplib::Server {
   }
 
  private:
+  void accept() {
+    accepting_ = std::this_thread::get_id();
+    try {
+      listen_after_bind();
+    } catch (const std::exception&) {
+      // The workers could not be started; run() says so.
+    }
+    ended_ = true;
+  }
   bool process_and_close_socket(socket_t socket) override {
     if (std::this_thread::get_id() == accepting_) {
       ::close(socket);
@@ -195,11 +206,7 @@ Result<void> Listener::bind() {
 
 Result<void> Listener::start() {
   if (port_ == Port{}) return fail(Errc::not_found, fmt::format("serve on {}: not bound", address_.to_string()));
-  try {
-    server_->run();
-  } catch (const std::system_error& error) {
-    return fail_errno(error.code().value(), fmt::format("serve on {}: no thread", address_.to_string()));
-  }
+  if (!server_->run()) return fail(Errc::busy, fmt::format("serve on {}: its threads could not be started", address_.to_string()));
   return {};
 }
 
