@@ -52,7 +52,7 @@ void default_service(Json& object, std::uint32_t counter) {
   if (spec.contains("ports")) {
     for (auto& port : spec["ports"]) {
       put_default(port, "protocol", "TCP");
-      put_default(port, "targetPort", port.value("port", 0));
+      put_default(port, "targetPort", port["port"]);
     }
   }
   if (type != "ExternalName") {

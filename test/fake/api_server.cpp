@@ -118,7 +118,7 @@ std::string ApiServer::kubeconfig(const std::string& ca_file) const {
       token_.empty() ? "{}" : fmt::format("\n    token: {}", token_));
 }
 
-Result<void> ApiServer::apply(const Json& object) {
+Result<void> ApiServer::apply(const Json& object) try {
   if (!object.is_object() || !object.contains("kind")) return fail(Errc::malformed, "not a Kubernetes object");
   if (object.contains("items")) {
     // The items of a ServiceList have no kind of their own.
@@ -144,6 +144,8 @@ Result<void> ApiServer::apply(const Json& object) {
   }
   if (reply.status >= 300) return fail(Errc::malformed, reply.body.value("message", ""));
   return {};
+} catch (const Json::exception& thrown) {
+  return fail(Errc::malformed, thrown.what());
 }
 
 void ApiServer::serve(const httplib::Request& request, httplib::Response& response) {
