@@ -1,10 +1,11 @@
 #!/bin/bash
 # Runs conformance scenarios against build/daemon/kube-ipvsd on a kernel with IPVS, each in a fresh network namespace.
 #
-#   scripts/conformance.sh [--expected-to-pass] [DIR...]
+#   scripts/conformance.sh [--expected-to-pass] [--health] [DIR...]
 #     DIR                 a scenario folder, or one with scenarios below it (default: ../shared/conformance, then
 #                         test/conformance/scenarios; the environment's SHARED_DIR may stand for ../shared)
 #     --expected-to-pass  only those that test/conformance/expected-to-pass.txt names; the others are listed
+#     --health            the answers of the health ports too
 #
 # Prints a line each, what differed, and "N passed, N failed". IPVSD_BINARY replaces the daemon.
 set -u
@@ -16,7 +17,7 @@ if [ "${1:-}" = --inside ]; then
   failed=0
   while read -r -u 3 scenario; do
     if unshare -n -m sh -c 'mount -t sysfs sysfs /sys && mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"' \
-      scenario timeout -k 5 300 python3 -B "$root/test/conformance/run.py" "$scenario"; then
+      scenario timeout -k 5 300 /usr/bin/python3 -B "$root/test/conformance/run.py" "$scenario"; then
       passed=$((passed + 1))
     else
       failed=$((failed + 1))
@@ -28,10 +29,15 @@ if [ "${1:-}" = --inside ]; then
 fi
 
 only_expected=
-if [ "${1:-}" = --expected-to-pass ]; then
-  only_expected=$root/test/conformance/expected-to-pass.txt
+while :; do
+  case ${1:-} in
+    --expected-to-pass) only_expected=$root/test/conformance/expected-to-pass.txt ;;
+    --health) export IPVSD_CONFORMANCE_HEALTH=1 ;;
+    --*) echo "scripts/conformance.sh: unknown option $1" >&2; exit 2 ;;
+    *) break ;;
+  esac
   shift
-fi
+done
 if [ $# = 0 ]; then
   for folder in "${SHARED_DIR:-$root/../shared}/conformance" "$root/test/conformance/scenarios"; do
     if [ -d "$folder" ]; then

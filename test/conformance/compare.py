@@ -35,10 +35,25 @@ def read_deviations(path):
         scenario, file, sign, pattern, reason = fields
         deviations.append(Deviation(scenario, file, sign, re.compile(pattern), reason))
     return deviations
+# Of the transport, not of the answer.
+HEALTH_NOISE = re.compile(r"(?:Content-Length|Date|Connection|Keep-Alive): .*|\s*")
+TIME = re.compile(r"\d{4}-\d\d-\d\d[T ][^\"]*")
+
+
+def health_lines(text):
+    """Each line with the request it answers, so that the order of headers does not count."""
+    request = ""
+    for line in text.splitlines():
+        if line.startswith("# GET "):
+            request = line.removeprefix("# GET ")
+        elif not HEALTH_NOISE.fullmatch(line):
+            yield f"{request}: {TIME.sub('<time>', line)}"
 
 
 def lines_of(file, text):
     """The lines that count; their order does not (a set's members name their set)."""
+    if file == "health.txt":
+        return list(health_lines(text))
     if file == "ipset.txt":
         return [CREATE_NOISE.sub("", line) if line.startswith("create ") else line for line in text.splitlines()]
     return text.splitlines()

@@ -58,6 +58,16 @@ class Compare(unittest.TestCase):
         self.assertEqual(self.report(other), [])
         self.assertEqual(self.report({}), [])
 
+    def test_answers_but_for_times_and_the_order_of_headers(self):
+        expected = "# GET http://x/\nHTTP/1.1 200 OK\nA: 1\nB: 2\n\n{\"lastUpdated\": \"<time>\"}\n"
+        (self.scenario / "expected/health.txt").write_text(expected)
+        answer = ("# GET http://x/\nHTTP/1.1 200 OK\nB: 2\nContent-Length: 7\nA: 1\n\n"
+                  '{"lastUpdated": "2026-11-20 12:00:00.5 +0000 UTC"}')
+        self.assertEqual(self.report({"health.txt": answer}), [])
+        self.assertEqual(self.report({"health.txt": answer.replace("200 OK", "503 Service Unavailable")}),
+                         ["health.txt: - http://x/: HTTP/1.1 200 OK",
+                          "health.txt: + http://x/: HTTP/1.1 503 Service Unavailable"])
+
     def test_deviations_have_a_sign_a_file_and_a_scenario(self):
         extra = {"addresses.txt": ADDRESSES + "10.96.0.9/32\n"}
         self.assertEqual(self.report(extra, r"01-* | addresses.txt | + | 10\.96\.0\.9/32 | meant"), [])

@@ -3,7 +3,7 @@
 
 Makes the scenario's node (test/kernel/topology.sh), starts kube-ipvsd with the scenario's configuration on manifests,
 applies the steps and compares the kernel's state with what is expected. Prints one line, more on failure; exit
-status 0 if all is as expected. IPVSD_BINARY is the daemon (default build/daemon/kube-ipvsd).
+status 0 if all is as expected. With IPVSD_CONFORMANCE_HEALTH set, the answers in health.txt too. IPVSD_BINARY is the daemon (default build/daemon/kube-ipvsd).
 Called by scripts/conformance.sh, which prepares the namespace and /run.
 """
 import os
@@ -76,13 +76,32 @@ def sysctls(expected):
     return "".join(f"{name} = {path.read_text().strip() if path.exists() else '?'}\n" for name, path in paths)
 
 
-def observe(wanted_sysctls):
-    return {
+def health(expected):
+    """The answers to the requests that are in the expected text, in its form."""
+    text = ""
+    for line in expected.splitlines():
+        if not line.startswith("# GET "):
+            continue
+        url = line.removeprefix("# GET ")
+        options = "-s" if url.endswith("/proxyMode") else "-si"
+        answer = subprocess.run(["curl", options, "--max-time", "2", url], capture_output=True, text=True, check=False)
+        body = answer.stdout if answer.returncode == 0 else f"(no answer: curl exit {answer.returncode})"
+        text += f"{line}\n{body}\n"
+    return text
+
+
+def observe(folder):
+    """What compare.py takes, with those of the further files that the folder of expectations has."""
+    observed = {
         "ipvs.txt": output("ipvsadm", "-Sn"),
         "addresses.txt": addresses(),
         "ipset.txt": output("ipset", "save"),
-        "sysctl.txt": sysctls(wanted_sysctls),
     }
+    if (file := folder / "sysctl.txt").exists():
+        observed["sysctl.txt"] = sysctls(file.read_text())
+    if "IPVSD_CONFORMANCE_HEALTH" in os.environ and (file := folder / "health.txt").exists():
+        observed["health.txt"] = health(file.read_text())
+    return observed
 
 
 def first_sync(daemon):
@@ -103,15 +122,13 @@ class Scenario:
 
     def settle(self, daemon, step=None):
         """The report of the last look: empty once two looks in a row are as expected."""
-        folders = compare.alternatives(self.folder, step)
-        sysctl = folders[0] / "sysctl.txt" if folders else None
-        wanted = sysctl.read_text() if sysctl and sysctl.exists() else ""
+        folder = [*compare.alternatives(self.folder, step), self.folder][0]
         deadline = time.monotonic() + SETTLE_SECONDS
         equal = 0
         while True:
             if daemon.poll() is not None:
                 return [f"kube-ipvsd ended with status {daemon.returncode}"]
-            report, used = compare.compare(self.folder, observe(wanted), self.deviations, step)
+            report, used = compare.compare(self.folder, observe(folder), self.deviations, step)
             equal = 0 if report else equal + 1
             if equal == 2:
                 self.used |= used
