@@ -16,7 +16,7 @@ if [ "${1:-}" = --inside ]; then
   failed=0
   while read -r -u 3 scenario; do
     if unshare -n -m sh -c 'mount -t sysfs sysfs /sys && mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"' \
-      scenario timeout -k 5 300 python3 -B "$root/test/conformance/run.py" "$scenario"; then
+      scenario timeout -k 5 300 /usr/bin/python3 -B "$root/test/conformance/run.py" "$scenario"; then
       passed=$((passed + 1))
     else
       failed=$((failed + 1))

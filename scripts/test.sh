@@ -42,7 +42,7 @@ meson_suite() {
   fi
   rm -f "$folder/meson-logs/testlog.json"
   $run_under meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 5 --suite unit --suite golden
-  python3 scripts/tally.py "$folder/meson-logs/testlog.json" | tee "$log/tally"
+  /usr/bin/python3 scripts/tally.py "$folder/meson-logs/testlog.json" | tee "$log/tally"
   count "$log/tally" "$name"
 }
 

@@ -2,7 +2,7 @@
 # The kernel suite: every meson test of suite "kernel" in build/, then every *_test.sh of this folder, each in a
 # network namespace of its own on a kernel with IPVS (one boot for all).
 #   test/kernel/run.sh [NAME...]    only those whose name contains one of the words
-# Ends with "N passed, N failed". A test's exit status 77 means skipped: named, not counted.
+# Ends with "N passed, N failed"; how it counts: scripts/tally.py.
 set -u
 cd "$(dirname "$(realpath "$0")")/../.." || exit 1
 
@@ -26,9 +26,7 @@ fi
 
 list=$2
 shift 2
-passed=0
-failed=0
-skipped=
+logs=$(mktemp -d) || exit 1
 
 wanted() {
   local name=$1 word
@@ -40,35 +38,14 @@ wanted() {
   return 1
 }
 
-# Adds the cases of one test: from Catch2's closing line if it prints one, else one.
-tally() {
-  local name=$1 status=$2 log=$3 good bad
-  if [ "$status" = 77 ]; then
-    skipped="$skipped $name"
-    return
-  fi
-  good=$(sed -nE 's/^All tests passed \(.* in ([0-9]+) test cases?\)/\1/p; s/^test cases:.* ([0-9]+) passed.*/\1/p' \
-    "$log" | tail -n 1)
-  bad=$(sed -nE 's/^test cases:.* ([0-9]+) failed.*/\1/p' "$log" | tail -n 1)
-  if [ "$status" = 0 ]; then
-    passed=$((passed + ${good:-1}))
-  else
-    passed=$((passed + ${good:-0}))
-    failed=$((failed + ${bad:-1}))
-    echo "FAILED: $name (status $status)"
-  fi
-}
-
-log=$(mktemp)
+number=0
 while IFS=$'\t' read -r -u 3 name command; do
   wanted "$name" "$@" || continue
+  number=$((number + 1))
   echo "-- $name"
-  timeout -k 5 300 unshare -n -m sh -c "mount -t sysfs sysfs /sys; ip link set lo up; exec $command" >"$log" 2>&1
-  status=$?
-  cat "$log"
-  tally "$name" $status "$log"
+  timeout -k 5 300 unshare -n -m sh -c "mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /run; ip link set lo up
+    exec $command" 2>&1 | tee "$logs/$number"
+  printf '%s\t%s\t%s\n' "$name" "${PIPESTATUS[0]}" "$logs/$number" >>"$logs/runs"
 done 3<"$list"
-[ -n "$skipped" ] && echo "skipped, not counted:$skipped"
-[ $((passed + failed)) = 0 ] && echo "skipped: no tests in this suite"
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+touch "$logs/runs"
+/usr/bin/python3 scripts/tally.py --runs "$logs/runs"

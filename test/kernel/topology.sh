@@ -12,19 +12,20 @@
 node_up() {
   ip netns add outside &&
     ip link add eth0 type veth peer name eth0 netns outside &&
-    ip -batch - <<'BATCH' && ip -n outside -batch - <<'PEER'
+    ip -batch - <<'NODE' && ip -n outside -batch - <<'OUTSIDE' && ip -batch - <<'ROUTES'
 link set lo up
 addr add 192.168.77.2/24 dev eth0
 addr add fd00:77::2/64 dev eth0 nodad
 link set eth0 up
-BATCH
+NODE
 link set lo up
 addr add 192.168.77.1/24 dev eth0
 addr add fd00:77::1/64 dev eth0 nodad
 link set eth0 up
-PEER
-  [ $? = 0 ] || return 1
-  ip route add default via 192.168.77.1 && ip route add default via fd00:77::1
+OUTSIDE
+route add default via 192.168.77.1
+route add default via fd00:77::1
+ROUTES
 }
 
 # pod_up NAME LAST: a pod at 10.244.1.LAST and fd00:10:244:1::LAST.

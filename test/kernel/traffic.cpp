@@ -288,7 +288,7 @@ int request(const Options& options) {
     if (const auto answer = ask(protocol, peer, options.value("--source-port", 0), timeout)) {
       if (!options.has("--quiet")) std::printf("%s\n", answer->c_str());
       ++answers[first_word(*answer)];
-    } else {
+    } else if (stop_requested == 0) {
       if (!options.has("--quiet")) std::printf("failed: %s\n", std::strerror(errno));
       ++failed;
     }
