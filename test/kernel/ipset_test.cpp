@@ -307,8 +307,11 @@ TEST_CASE("more entries than the usual size fit") {
 
 TEST_CASE("what an interrupted growth left behind is destroyed") {
   auto sets = open_fresh();
-  run({"ipset", "create", "KUBE-TMP-6-1", "hash:ip,port", "family", "inet6"});
-  REQUIRE(IpSets::open());
+  for (const bool wanted : {true, false}) {
+    run({"ipset", "create", "KUBE-TMP-6-1", "hash:ip,port", "family", "inet6"});
+    succeed(wanted ? sets.create_all() : sets.destroy_all());
+    CHECK(run({"ipset", "list", "-n"}).find("KUBE-TMP") == std::string::npos);
+  }
   CHECK(run({"ipset", "list", "-n"}).empty());
 }
 
@@ -382,6 +385,17 @@ TEST_CASE("rules are written once, found again, repaired and removed") {
       run({name, "-t", "nat", "-F"});
     }
   }
+  CHECK(sets.destroy_all());
+}
+
+TEST_CASE("rules are removed from whichever backend holds them") {
+  auto sets = open_fresh();
+  succeed(sets.create_all());
+  const auto backends = working_backends();
+  for (const auto backend : backends) CHECK(value(Iptables(backend).ensure(Family::ipv4, {})));
+  succeed(Iptables{}.remove(Family::ipv4));
+  for (const auto backend : backends)
+    CHECK(run({program(backend, Family::ipv4), "-t", "nat", "-S"}).find("KUBE-") == std::string::npos);
   CHECK(sets.destroy_all());
 }
 
