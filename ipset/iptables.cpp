@@ -61,14 +61,24 @@ std::string_view line_of(std::string_view text, std::size_t number) {
   return {};
 }
 
+// Error not_found: the program is not installed.
 Result<std::string> run_save(IptablesBackend backend, Family family) {
   const auto name = program(backend, family, "-save");
   auto result = run_process({name}, "", deadline);
+  if (!result && result.error().code == Errc::not_found) return fail(Errc::not_found, name + ": not found; apt install iptables");
   if (!result) return fail(std::move(result.error()));
   if (result->exit_status != 0)
     return fail(meaning_of(result->exit_status, result->err),
                 fmt::format("{}: exit status {}: {}", name, result->exit_status, trimmed(result->err)));
   return std::move(result->out);
+}
+
+Result<void> run_restore(IptablesBackend backend, Family family, const std::string& text) {
+  const auto name = program(backend, family, "-restore");
+  const auto result = run_process({name, "--noflush", "-w", std::string(wait_seconds)}, text, deadline);
+  if (!result) return fail(result.error());
+  if (result->exit_status != 0) return fail(restore_error(result->exit_status, result->err, text).within(name));
+  return {};
 }
 
 // How sure it is that the node uses this backend.
@@ -172,11 +182,7 @@ Result<std::string> Iptables::save(Family family) {
 Result<void> Iptables::restore(Family family, const std::string& text) {
   const auto found = backend(family);
   if (!found) return fail(found.error());
-  const auto name = program(*found, family, "-restore");
-  const auto result = run_process({name, "--noflush", "-w", std::string(wait_seconds)}, text, deadline);
-  if (!result) return fail(result.error());
-  if (result->exit_status != 0) return fail(restore_error(result->exit_status, result->err, text).within(name));
-  return {};
+  return run_restore(*found, family, text);
 }
 
 Result<bool> Iptables::ensure(Family family, const RulesConfig& config) {
@@ -200,12 +206,24 @@ Result<bool> Iptables::ensure(Family family, const RulesConfig& config) {
 }
 
 Result<void> Iptables::remove(Family family) {
-  const auto saved = save(family);
-  if (!saved) return fail(saved.error());
-  const auto text = removal_text(*saved);
-  if (!text) return fail(text.error());
-  if (text->empty()) return {};
-  return restore(family, *text);
+  Result<void> outcome;
+  bool any_read = false;
+  for (const auto backend : {IptablesBackend::nft, IptablesBackend::legacy}) {
+    if (forced_ && *forced_ != backend) continue;
+    const auto saved = run_save(backend, family);
+    if (!saved) {
+      // A backend that is not there holds no rules of ours; one that cannot be read might.
+      if (saved.error().code != Errc::not_found && saved.error().code != Errc::unsupported) return fail(saved.error());
+      if (outcome) outcome = fail(saved.error());
+      continue;
+    }
+    const auto text = removal_text(*saved);
+    if (!text) return fail(text.error());
+    if (!text->empty())
+      if (auto removed = run_restore(backend, family, *text); !removed) return removed;
+    any_read = true;
+  }
+  return any_read ? Result<void>{} : outcome;
 }
 
 }  // namespace ipvsd

@@ -27,7 +27,8 @@ class Iptables {
   // succeeds on kernels without nft NAT. Error: unsupported, saying what was tried and what to install.
   [[nodiscard]] Result<IptablesBackend> backend(Family family);
 
-  // The output of iptables-save. Error: as backend(); denied, busy, unsupported, timed_out.
+  // The output of iptables-save. Error: as backend(); not_found without the program; denied, busy, unsupported,
+  // timed_out.
   [[nodiscard]] Result<std::string> save(Family family);
 
   // Feeds iptables-restore --noflush. Each table is one transaction. Errors: busy if somebody held the lock for 5 s or
@@ -38,7 +39,8 @@ class Iptables {
   // Error: interrupted if the rules differ right after they were written: somebody else writes them too.
   [[nodiscard]] Result<bool> ensure(Family family, const RulesConfig& config);
 
-  // Removes our jumps and chains. Idempotent.
+  // Removes our jumps and chains, from both backends unless one was given: they may have been written when the node
+  // used the other one. Idempotent. Error: as save(), if no backend is there, or one could not be read or written.
   [[nodiscard]] Result<void> remove(Family family);
 
  private:

@@ -65,15 +65,19 @@ Result<void> parse_options(std::string_view name, std::string_view line, SetHead
   }
 }
 
-// Stops behind "Members:", or at the end.
-Result<SetHeader> take_header(std::string_view name, std::string_view& rest) {
+// Stops behind "Members:", which a listing must have and a header alone does not.
+Result<SetHeader> take_header(std::string_view name, std::string_view& rest, bool with_members) {
   SetHeader header;
   bool named = false;
   bool typed = false;
   bool described = false;
+  bool ended = false;
   while (!rest.empty()) {
     const auto line = take_line(rest);
-    if (line == members_line) break;
+    if (line == members_line) {
+      ended = true;
+      break;
+    }
     const auto colon = line.find(':');
     if (colon == std::string_view::npos) return malformed(name, line, "expected a header field");
     const auto field = line.substr(0, colon);
@@ -92,7 +96,7 @@ Result<SetHeader> take_header(std::string_view name, std::string_view& rest) {
       typed = true;
     }
   }
-  if (!named || !typed || !described) return malformed(name, "", "the listing breaks off in its header");
+  if (!named || !typed || !described || ended != with_members) return malformed(name, "", "the listing breaks off in its header");
   return header;
 }
 
@@ -138,13 +142,13 @@ bool fits(IpSet set, const SetHeader& header) {
 }
 
 Result<SetHeader> parse_header(std::string_view name, std::string_view text) {
-  return take_header(name, text);
+  return take_header(name, text, false);
 }
 
 Result<SetListing> parse_listing(IpSet set, std::string_view text) {
   SetListing listing;
   std::string_view rest = text;
-  auto header = take_header(set.name(), rest);
+  auto header = take_header(set.name(), rest, true);
   if (!header) return fail(std::move(header.error()));
   listing.header = std::move(*header);
   if (!fits(set, listing.header))

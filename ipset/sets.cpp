@@ -57,10 +57,7 @@ struct IpSets::Stop {
 Result<IpSets> IpSets::open(std::uint32_t maxelem) {
   auto session = IpsetSession::open();
   if (!session) return fail(std::move(session.error()));
-  IpSets sets(std::move(*session), maxelem);
-  for (const auto& set : all_ip_sets())
-    if (const auto gone = sets.destroy(temporary_name(set)); !gone) return fail(gone.error().within("ipset: left over"));
-  return sets;
+  return IpSets(std::move(*session), maxelem);
 }
 
 Result<const void*> IpSets::type_of(IpSet set) {
@@ -115,8 +112,10 @@ Result<void> IpSets::create_or_check(IpSet set) {
 }
 
 Result<void> IpSets::create_all() {
-  for (const auto& set : all_ip_sets())
+  for (const auto& set : all_ip_sets()) {
+    if (auto gone = destroy(temporary_name(set)); !gone) return gone;
     if (auto created = create_or_check(set); !created) return created;
+  }
   return {};
 }
 
@@ -130,7 +129,8 @@ Result<void> IpSets::destroy(std::string_view name) {
 Result<void> IpSets::destroy_all() {
   Result<void> outcome;
   for (const auto& set : all_ip_sets())
-    if (auto destroyed = destroy(set.name()); !destroyed && outcome) outcome = std::move(destroyed);
+    for (const auto& name : {std::string(set.name()), temporary_name(set)})
+      if (auto destroyed = destroy(name); !destroyed && outcome) outcome = std::move(destroyed);
   return outcome;
 }
 

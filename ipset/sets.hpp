@@ -23,19 +23,19 @@ inline constexpr std::uint32_t initial_maxelem = 65536;
 // Not thread-safe: one thread owns it, and it is the only one of its kind in the process (libipset).
 class IpSets {
  public:
-  // Sets are created for `maxelem` entries and grow beyond it. Destroys what an interrupted growth left behind.
-  // Error: denied without CAP_NET_ADMIN; unsupported where the kernel has no ip_set.
+  // Sets are created for `maxelem` entries and grow beyond it. Changes nothing in the kernel. Error: denied without CAP_NET_ADMIN; unsupported where the kernel has no ip_set.
   [[nodiscard]] static Result<IpSets> open(std::uint32_t maxelem = initial_maxelem);
 
   // Makes all 34 sets exist. Idempotent; a set of any size serves. Error: already_exists where a set of that name has
   // another type, family or a timeout, naming both; unsupported where the kernel lacks a type, naming its module.
+  // Also destroys what an interrupted growth left behind: for the one writer of a node, not for readers.
   [[nodiscard]] Result<void> create_all();
 
   // Adds and removes entries in order; all targets must be SetEntry, and the verbs add or remove. Idempotent: adding
   // what is there and removing what is not succeed. A failing operation does not stop the others. A full set is
   // replaced by one of at least twice the size, without a moment in which it holds less.
   // Returns the failures by ascending index: not_found if the set does not exist, unsupported if the kernel refuses
-  // the element (a network of length 0, port 0 with an address 0.0.0.0), overrun if an answer was lost.
+  // the element (a network of length 0, the unspecified address in hash:ip), overrun if an answer was lost.
   [[nodiscard]] std::vector<Failure> execute(std::span<const Operation> operations);
 
   // The entries of a set, in no order. Error: not_found; malformed if the set holds something that is no SetEntry,
@@ -44,7 +44,8 @@ class IpSets {
   // The entries of all sets that exist.
   [[nodiscard]] Result<std::vector<SetEntry>> list_all();
 
-  // Destroys all 34 sets, as far as they exist. Error: busy where a rule refers to one; the others are gone then.
+  // Destroys all 34 sets, as far as they exist, and leftovers. Error: busy where a rule refers to one; the others are
+  // gone then.
   [[nodiscard]] Result<void> destroy_all();
 
  private:

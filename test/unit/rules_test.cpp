@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -326,6 +327,20 @@ TEST_CASE("chains that others refer to stay") {
   CHECK(removal->find(":KUBE-FORWARD - [0:0]\n") != std::string::npos);
   CHECK(removal->find("-X KUBE-FORWARD") == std::string::npos);
   CHECK(removal->find("-X KUBE-SERVICES") != std::string::npos);
+}
+
+TEST_CASE("a node without iptables is told what to install") {
+  const std::string path = std::getenv("PATH");
+  ::setenv("PATH", "/nonexistent", 1);
+  const auto backend = Iptables{}.backend(Family::ipv6);
+  const auto forced = Iptables(IptablesBackend::nft).ensure(Family::ipv4, {});
+  const auto removed = Iptables{}.remove(Family::ipv4);
+  ::setenv("PATH", path.c_str(), 1);
+  REQUIRE_FALSE(backend);
+  CHECK(backend.error() == Error{Errc::unsupported, 0, "no ip6tables-legacy or ip6tables-nft found: apt install iptables"});
+  REQUIRE_FALSE(forced);
+  CHECK(forced.error() == Error{Errc::not_found, 0, "iptables-nft-save: not found; apt install iptables"});
+  CHECK_FALSE(removed);
 }
 
 TEST_CASE("errors of iptables-restore name the line") {
