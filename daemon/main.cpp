@@ -155,7 +155,7 @@ int serve(const Flags& flags, const Policy& policy, LinuxKernel& kernel, const F
   SoleWriter sole([&] { return another_proxy(config); });
   if (!wait_until_alone(sole, signals)) return 0;
 
-  HealthState health(Moment::now());
+  HealthState health(Moment::now(), 2 * config.iptables_sync_period);
   Metrics metrics(version);
   std::optional<HealthServer> health_server;
   std::optional<MetricsServer> metrics_server;

@@ -25,9 +25,6 @@ using ConfigResult = tl::expected<LoadedConfig, std::vector<std::string>>;
 // A file that cannot be read is one error.
 [[nodiscard]] ConfigResult read_config(const std::string& path);
 
-// At most `limit` bytes of a regular file. Errors: not_found, denied; malformed where it is larger.
-[[nodiscard]] Result<std::string> read_small_file(const std::string& path, std::size_t limit);
-
 // The name of our Node object: the override or else the host name, trimmed and in lower case, as kube-proxy does
 // (nodeutil.GetHostname). Error: malformed where both are empty.
 [[nodiscard]] Result<std::string> node_name(const Config& config, std::string_view hostname);

@@ -9,6 +9,7 @@
 #include "daemon/config/config_file.hpp"
 #include "daemon/config/fields.hpp"
 #include "daemon/config/yaml_tree.hpp"
+#include "os/file.hpp"
 
 namespace ipvsd {
 namespace {
