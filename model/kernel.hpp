@@ -162,6 +162,9 @@ class Kernel {
   // One virtual server and its destinations; empty if it does not exist.
   [[nodiscard]] virtual Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) = 0;
 
+  // The members of one set.
+  [[nodiscard]] virtual Result<std::vector<SetEntry>> members(IpSet set) = 0;
+
   // Addresses on all links, kube-ipvs0 included.
   [[nodiscard]] virtual Result<std::vector<LinkAddress>> addresses() = 0;
   // Becomes readable when notifications() has something to say.

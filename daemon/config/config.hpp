@@ -22,10 +22,10 @@ struct SocketAddress {
 // How traffic from this cluster's pods is told from traffic from outside (detectLocalMode).
 enum class DetectLocalMode : std::uint8_t { cluster_cidr, node_cidr, bridge_interface, interface_name_prefix };
 
-enum class IptablesBackend : std::uint8_t { automatic, legacy, nft };
+enum class IptablesChoice : std::uint8_t { automatic, legacy, nft };
 
 struct IpvsConfig {
-  std::chrono::milliseconds sync_period{30'000};     // accepted; we do not resync
+  std::chrono::milliseconds sync_period{30'000};     // accepted; we do not resync; never below min_sync_period
   std::chrono::milliseconds min_sync_period{0};      // least time between two writes for one Service
   std::string scheduler;                             // "" means rr
   std::vector<Cidr> exclude_cidrs;                   // virtual servers in these are never touched
@@ -47,7 +47,7 @@ struct ConntrackConfig {
 
 // Our own section, `ipvsd:`.
 struct OwnConfig {
-  IptablesBackend iptables_backend = IptablesBackend::automatic;  // ipvsd.iptablesBackend: auto|legacy|nft
+  IptablesChoice iptables_backend = IptablesChoice::automatic;  // ipvsd.iptablesBackend: auto|legacy|nft
   std::chrono::seconds rules_audit_period{30};                    // ipvsd.rulesAuditPeriod
   std::chrono::seconds audit_period{300};                         // ipvsd.auditPeriod: one pass over all of IPVS
 };
@@ -59,6 +59,8 @@ struct Config {
 
   std::uint32_t masquerade_bit = 14;  // iptables.masqueradeBit, 0..31
   bool masquerade_all = false;        // iptables.masqueradeAll
+  std::chrono::milliseconds iptables_sync_period{30'000};  // twice this is the health timeout, in ipvs mode too
+  std::chrono::milliseconds iptables_min_sync_period{1'000};
 
   DetectLocalMode detect_local_mode = DetectLocalMode::cluster_cidr;
   std::string bridge_interface;        // detectLocal.bridgeInterface
@@ -66,7 +68,7 @@ struct Config {
   std::vector<Cidr> cluster_cidrs;     // at most one per family
 
   std::vector<Cidr> node_port_addresses;    // empty: all node addresses
-  bool node_port_addresses_primary = false; // the special value "primary"
+  bool node_port_addresses_primary = false; // the special value "primary"; may stand beside CIDRs
 
   std::string hostname_override;
   std::optional<IpAddress> bind_address;                 // empty: 0.0.0.0 or ::, the node's own

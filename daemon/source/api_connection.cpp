@@ -13,6 +13,7 @@
 #include <charconv>
 
 #include "daemon/source/api_tls.hpp"
+#include "os/file.hpp"
 
 namespace ipvsd {
 namespace {

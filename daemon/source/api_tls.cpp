@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "os/fd.hpp"
+#include "os/file.hpp"
 
 namespace ipvsd {
 namespace {
@@ -107,22 +108,6 @@ void expect_name(SSL_CTX* context, const std::string& name) {
 }
 
 }  // namespace
-
-Result<std::string> read_small_file(const std::string& path, std::size_t limit) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return fail_errno(errno, "read " + path);
-  std::string text;
-  std::array<char, 4096> piece;
-  while (true) {
-    const ssize_t size = ::read(fd.get(), piece.data(), piece.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return fail_errno(errno, "read " + path);
-    if (size == 0) return text;
-    text.append(piece.data(), static_cast<std::size_t>(size));
-    if (text.size() > limit)
-      return fail(Errc::malformed, fmt::format("read {}: longer than {} bytes", path, limit));
-  }
-}
 
 Result<std::string> read_pem(const PemSource& source) {
   if (source.path.empty()) {

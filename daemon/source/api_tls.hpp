@@ -21,7 +21,4 @@ namespace ipvsd {
 // The file's bytes or the inline text. Errors: not_found, denied; malformed if longer than 1 MiB.
 [[nodiscard]] Result<std::string> read_pem(const PemSource& source);
 
-// At most `limit` bytes of a file. Errors: as errno says; malformed if it is longer.
-[[nodiscard]] Result<std::string> read_small_file(const std::string& path, std::size_t limit);
-
 }  // namespace ipvsd

@@ -1,0 +1,86 @@
+#include "daemon/kernel/linux_kernel.hpp"
+
+namespace ipvsd {
+namespace {
+
+enum class Channel { ipvs, links, sets };
+
+Channel channel_of(const Operation& operation) {
+  if (std::holds_alternative<BoundAddress>(operation.target)) return Channel::links;
+  if (std::holds_alternative<SetEntry>(operation.target)) return Channel::sets;
+  return Channel::ipvs;
+}
+
+}  // namespace
+
+Result<LinuxKernel> LinuxKernel::open() {
+  auto ipvs = nl::Ipvs::open();
+  if (!ipvs) return fail(ipvs.error());
+  auto links = nl::Links::open();
+  if (!links) return fail(links.error());
+  auto sets = IpSets::open();
+  if (!sets) return fail(sets.error());
+  return LinuxKernel(std::move(*ipvs), std::move(*links), std::move(*sets));
+}
+
+Result<void> LinuxKernel::prepare() {
+  if (const auto created = links_.create_dummy(ipvs_link_name); !created) return created;
+  return sets_.create_all();
+}
+
+Result<void> LinuxKernel::unprepare() {
+  const auto removed = links_.remove_dummy(ipvs_link_name);
+  const auto destroyed = sets_.destroy_all();
+  return removed ? destroyed : removed;
+}
+
+std::vector<Failure> LinuxKernel::execute(std::span<const Operation> operations) {
+  std::vector<Failure> failures;
+  for (std::size_t first = 0; first < operations.size();) {
+    const Channel channel = channel_of(operations[first]);
+    std::size_t last = first;
+    while (last < operations.size() && channel_of(operations[last]) == channel) ++last;
+    const auto run = operations.subspan(first, last - first);
+    auto failed = channel == Channel::ipvs    ? ipvs_.execute(run)
+                  : channel == Channel::links ? links_.execute(ipvs_link_name, run)
+                                              : sets_.execute(run);
+    for (auto& failure : failed) failures.push_back({first + failure.index, std::move(failure.error)});
+    first = last;
+  }
+  return failures;
+}
+
+Result<KernelState> LinuxKernel::observe() {
+  KernelState state;
+  const auto servers = ipvs_.dump_virtual_servers(
+      [&](const nl::VirtualServerRecord& record) { state.servers.push_back({record.server, {}}); });
+  if (!servers) return fail(servers.error());
+  for (auto& found : state.servers) {
+    const auto destinations = ipvs_.dump_destinations(found.server.key, [&](const nl::DestinationRecord& record) {
+      found.destinations.push_back(record.observed);
+    });
+    if (!destinations) return fail(destinations.error());
+  }
+  const auto addresses = links_.addresses();
+  if (!addresses) return fail(addresses.error());
+  for (const auto& [link, address, prefix] : *addresses)
+    if (link == ipvs_link_name && !(address.family() == Family::ipv6 && address.is_link_local()))
+      state.bound.push_back(address);
+  auto entries = sets_.list_all();
+  if (!entries) return fail(entries.error());
+  state.entries = std::move(*entries);
+  return state;
+}
+
+Result<std::optional<ObservedVirtualServer>> LinuxKernel::observe(const VirtualServerKey& key) {
+  const auto server = ipvs_.get(key);
+  if (!server && server.error().code == Errc::not_found) return std::optional<ObservedVirtualServer>{};
+  if (!server) return fail(server.error());
+  ObservedVirtualServer found{server->server, {}};
+  const auto destinations = ipvs_.dump_destinations(
+      key, [&](const nl::DestinationRecord& record) { found.destinations.push_back(record.observed); });
+  if (!destinations) return fail(destinations.error());
+  return std::optional(std::move(found));
+}
+
+}  // namespace ipvsd

@@ -1,0 +1,37 @@
+// The kernel of this network namespace, behind the Kernel interface: IPVS, links and sets as one.
+#pragma once
+
+#include "ipset/sets.hpp"
+#include "model/kernel.hpp"
+#include "netlink/ipvs.hpp"
+#include "netlink/links.hpp"
+
+namespace ipvsd {
+
+class LinuxKernel final : public Kernel {
+ public:
+  // Opens the three channels. Error: unsupported or denied, saying what is missing and how to get it.
+  [[nodiscard]] static Result<LinuxKernel> open();
+
+  Result<void> prepare() override;
+  Result<void> unprepare() override;
+  std::vector<Failure> execute(std::span<const Operation> operations) override;
+  Result<KernelState> observe() override;
+  Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) override;
+  Result<std::vector<SetEntry>> members(IpSet set) override { return sets_.list(set); }
+  Result<std::vector<LinkAddress>> addresses() override { return links_.addresses(); }
+  int notification_fd() const override { return links_.notification_fd(); }
+  std::vector<Notification> notifications() override { return links_.notifications(); }
+
+  [[nodiscard]] nl::Ipvs& ipvs() { return ipvs_; }
+
+ private:
+  LinuxKernel(nl::Ipvs ipvs, nl::Links links, IpSets sets)
+      : ipvs_(std::move(ipvs)), links_(std::move(links)), sets_(std::move(sets)) {}
+
+  nl::Ipvs ipvs_;
+  nl::Links links_;
+  IpSets sets_;
+};
+
+}  // namespace ipvsd

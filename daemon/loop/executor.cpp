@@ -1,0 +1,113 @@
+#include "daemon/loop/executor.hpp"
+
+namespace ipvsd {
+namespace {
+
+Subject whole_address(const IpAddress& address) { return {address, Protocol::none, Port{}, 0}; }
+
+Subject any_address(const Subject& subject) {
+  return {IpAddress::any(subject.family()), subject.protocol, subject.port, 0};
+}
+
+Subject subject_of(const Operation& operation) {
+  if (const auto* server = std::get_if<VirtualServer>(&operation.target)) return server->key;
+  if (const auto* of = std::get_if<DestinationOf>(&operation.target)) return of->server;
+  if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) return whole_address(bound->address);
+  const auto& entry = std::get<SetEntry>(operation.target);
+  switch (entry.set.kind) {
+    case SetKind::node_port_tcp:
+    case SetKind::node_port_local_tcp:
+      return {IpAddress::any(entry.set.family), Protocol::tcp, entry.port, 0};
+    case SetKind::node_port_udp:
+    case SetKind::node_port_local_udp:
+      return {IpAddress::any(entry.set.family), Protocol::udp, entry.port, 0};
+    default: return {entry.address, entry.protocol, entry.port, 0};
+  }
+}
+
+// What may not go on while this operation has failed. A destination, a hairpin entry and what comes last in a direction
+// hold nothing up.
+std::vector<Subject> blocked_by(Phase phase, const Operation& operation) {
+  const Subject subject = subject_of(operation);
+  switch (phase) {
+    case Phase::restrict_:
+      if (std::get<SetEntry>(operation.target).set.kind == SetKind::loop_back) return {};
+      return {subject};
+    case Phase::serve:
+    case Phase::unbind:
+    case Phase::shut_out: return {subject};
+    // What could not be taken down keeps the set entries by which it is known to be ours.
+    case Phase::unserve: return {subject, whole_address(subject.address), any_address(subject)};
+    default: return {};
+  }
+}
+
+// The ledger was wrong, or may be now.
+bool leaves_doubt(const Operation& operation, const Error& error) {
+  const bool outcome_unknown = error.code == Errc::timed_out || error.code == Errc::overrun;
+  const bool about_server = operation.target.index() <= 1;
+  const bool unexpected = error.code == Errc::already_exists || error.code == Errc::not_found;
+  return outcome_unknown || (about_server && unexpected);
+}
+
+}  // namespace
+
+void Executor::execute(const Plan& plan, Instant now) {
+  for (std::size_t i = 0; i < phase_count; ++i)
+    if (!plan.phases[i].empty()) execute(static_cast<Phase>(i), plan.phases[i], now);
+  look_again();
+}
+
+std::vector<Operation> Executor::unblocked(const std::vector<Operation>& operations) {
+  std::vector<Operation> free;
+  for (const auto& operation : operations) {
+    const Subject subject = subject_of(operation);
+    if (retries_.blocked(subject) || retries_.blocked(whole_address(subject.address)) ||
+        retries_.blocked(any_address(subject))) {
+      ++tally_.skipped;
+      waiting_.push_back(object_of(operation));
+    } else {
+      free.push_back(operation);
+    }
+  }
+  return free;
+}
+
+void Executor::execute(Phase phase, const std::vector<Operation>& operations, Instant now) {
+  std::vector<Operation> rest;
+  if (!retries_.entries().empty()) rest = unblocked(operations);
+  const auto& all = retries_.entries().empty() ? operations : rest;
+  if (all.empty()) return;
+  ++tally_.calls;
+  const auto failures = kernel_.execute(all);
+  auto failure = failures.begin();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Operation& operation = all[i];
+    const bool has_failed = failure != failures.end() && failure->index == i;
+    const bool gone_anyway = has_failed && operation.verb == Verb::remove && failure->error.code == Errc::not_found;
+    const bool done = !has_failed || gone_anyway;
+    ++tally_.operations[operation.target.index()][static_cast<std::size_t>(operation.verb)][done ? 0 : 1];
+    if (done) {
+      ledger_.performed(operation);
+      retries_.succeeded(object_of(operation));
+    } else {
+      failed(phase, operation, failure->error, now);
+    }
+    if (has_failed) ++failure;
+  }
+}
+
+void Executor::failed(Phase phase, const Operation& operation, const Error& error, Instant now) {
+  const ObjectId id = object_of(operation);
+  if (leaves_doubt(operation, error)) ledger_.doubt(id);
+  if (retries_.failed(id, error, blocked_by(phase, operation), now)) report_(error);
+}
+
+void Executor::look_again() {
+  for (const auto& key : ledger_.doubtful_servers()) {
+    const auto found = kernel_.observe(key);
+    if (found) ledger_.observed(key, *found);
+  }
+}
+
+}  // namespace ipvsd

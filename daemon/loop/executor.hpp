@@ -1,0 +1,51 @@
+// Carries a plan out, phase by phase, and writes down what became of each operation. The one place that knows what an
+// error means for the row: done after all, try again, or look first.
+#pragma once
+
+#include <array>
+#include <functional>
+
+#include "daemon/loop/retries.hpp"
+
+namespace ipvsd {
+
+struct Tally {
+  // By kind of target (Target::index()), verb, and 0 = done, 1 = failed.
+  std::array<std::array<std::array<std::uint64_t, 2>, 3>, 4> operations{};
+  std::uint64_t calls = 0;    // of Kernel::execute
+  std::uint64_t skipped = 0;  // because something they rely on had failed
+};
+
+class Executor {
+ public:
+  // `report` is told each failure that is news, once.
+  using Report = std::function<void(const Error&)>;
+  Executor(Kernel& kernel, Ledger& ledger, Retries& retries, Report report)
+      : kernel_(kernel), ledger_(ledger), retries_(retries), report_(std::move(report)) {}
+
+  // - done: the ledger learns it. Removing what is not there is done.
+  // - "exists" or "not found" otherwise, or an outcome that was lost: the ledger was wrong; the virtual server is
+  //   observed and planned again. Set entries and addresses are idempotent, and just written again.
+  // - any failure: the row is retried with backoff, and what relies on it waits, in this plan and in later ones.
+  void execute(const Plan& plan, Instant now);
+
+  // The rows whose operations waited for others, to be planned again; empties the list.
+  [[nodiscard]] std::vector<ObjectId> take_waiting() { return std::exchange(waiting_, {}); }
+
+  [[nodiscard]] const Tally& tally() const { return tally_; }
+
+ private:
+  void execute(Phase phase, const std::vector<Operation>& operations, Instant now);
+  [[nodiscard]] std::vector<Operation> unblocked(const std::vector<Operation>& operations);
+  void failed(Phase phase, const Operation& operation, const Error& error, Instant now);
+  void look_again();
+
+  Kernel& kernel_;
+  Ledger& ledger_;
+  Retries& retries_;
+  Report report_;
+  Tally tally_;
+  std::vector<ObjectId> waiting_;
+};
+
+}  // namespace ipvsd

@@ -1,0 +1,135 @@
+#include "daemon/loop/loop.hpp"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace ipvsd {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds drain_poll_period{1000};
+constexpr milliseconds audit_tick{1000};
+
+}  // namespace
+
+Loop::Loop(Parts parts, Options options)
+    : parts_(parts), options_(options), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+
+Result<void> Loop::watch(int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = fd;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return fail_errno(errno, "epoll_ctl");
+  return {};
+}
+
+Result<void> Loop::run() {
+  for (const int fd : {parts_.signal_fd, parts_.inbox.fd(), parts_.kernel.notification_fd()})
+    if (const auto watched = watch(fd); !watched) return watched;
+  bool more = true;
+  for (;;) {
+    std::array<epoll_event, 4> events{};
+    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(),
+                                   timeout_ms(std::chrono::steady_clock::now(), more));
+    if (count < 0 && errno != EINTR) return fail_errno(errno, "epoll_wait");
+    for (int i = 0; i < count; ++i)
+      if (events[static_cast<std::size_t>(i)].data.fd == parts_.signal_fd) return {};
+    take_events();
+    more = work(std::chrono::steady_clock::now());
+    report();
+    if (options_.once && !more && parts_.reconciler.idle()) return {};
+  }
+}
+
+void Loop::take_events() {
+  for (auto& event : parts_.inbox.take()) {
+    if (const auto* upserted = std::get_if<Upsert>(&event)) {
+      if (std::holds_alternative<Service>(upserted->object)) parts_.metrics.service_change();
+      if (std::holds_alternative<EndpointSlice>(upserted->object)) parts_.metrics.endpoint_change();
+    }
+    parts_.reconciler.apply(std::move(event));
+  }
+  for (const auto& notification : parts_.kernel.notifications()) parts_.reconciler.notice(notification);
+
+  const Node* node = parts_.reconciler.cluster().node();
+  if ((node != nullptr) != node_.has_value() || (node != nullptr && *node != *node_)) {
+    node_ = node != nullptr ? std::optional(*node) : std::nullopt;
+    if (node != nullptr) parts_.health.set_node_eligible(node->eligible);
+    parts_.node_changed(node);
+  }
+}
+
+bool Loop::work(Instant now) {
+  auto& reconciler = parts_.reconciler;
+  if (!reconciler.cluster().synced() || !parts_.rules_in_place()) return false;
+  if (!pending_ && reconciler.cluster().touched() > 0) {
+    pending_ = true;
+    const Moment moment = Moment::now();
+    for (const auto family : families) {
+      parts_.health.queued(family, moment);
+      parts_.metrics.queued(family, moment.wall);
+    }
+  }
+  const bool more = reconciler.step(now);
+  if (pending_ && !more) {
+    pending_ = false;
+    const Moment moment = Moment::now();
+    for (const auto family : families) {
+      parts_.health.updated(family, moment);
+      parts_.metrics.synced(family, moment.wall);
+      parts_.metrics.sync_duration(family, moment.steady - now);
+    }
+  }
+  if (more) return true;
+  if (reconciler.draining() && now >= next_drain_poll_) {
+    reconciler.poll_drains(now);
+    next_drain_poll_ = now + drain_poll_period;
+  }
+  if (reconciler.synced() && now >= next_audit_) {
+    const auto seconds = static_cast<std::size_t>(std::max<std::int64_t>(options_.audit_period.count(), 1));
+    (void)reconciler.audit(reconciler.ledger().server_count() / seconds + 1);
+    next_audit_ = now + audit_tick;
+  }
+  return !reconciler.ledger().settled();
+}
+
+int Loop::timeout_ms(Instant now, bool more) const {
+  if (more) return 0;
+  Instant next = now + std::chrono::seconds(60);
+  const auto& reconciler = parts_.reconciler;
+  if (reconciler.synced()) next = std::min(next, next_audit_);
+  if (reconciler.draining()) next = std::min(next, next_drain_poll_);
+  if (const auto retry = reconciler.next_retry()) next = std::min(next, *retry);
+  return static_cast<int>(std::max<std::int64_t>(std::chrono::ceil<milliseconds>(next - now).count(), 0));
+}
+
+void Loop::report() {
+  const auto& reconciler = parts_.reconciler;
+  auto& metrics = parts_.metrics;
+  const Tally& tally = reconciler.tally();
+  for (std::size_t kind = 0; kind < tally.operations.size(); ++kind)
+    for (std::size_t verb = 0; verb < 3; ++verb)
+      for (std::size_t result = 0; result < 2; ++result) {
+        const auto count = tally.operations[kind][verb][result] - reported_.operations[kind][verb][result];
+        if (count > 0)
+          metrics.operations(static_cast<ObjectKind>(kind), static_cast<Verb>(verb), result == 0, count);
+      }
+  for (auto calls = reported_.calls; calls < tally.calls; ++calls) metrics.netlink_batch();
+  reported_ = tally;
+
+  const auto& counters = reconciler.counters();
+  metrics.drift_repaired(ObjectKind::virtual_server, counters.drift_servers - reported_counters_.drift_servers);
+  metrics.drift_repaired(ObjectKind::address, counters.drift_addresses - reported_counters_.drift_addresses);
+  metrics.drift_repaired(ObjectKind::set_entry, counters.drift_entries - reported_counters_.drift_entries);
+  for (auto retries = reported_counters_.retries; retries < counters.retries; ++retries) metrics.retry();
+  for (auto audits = reported_counters_.audits; audits < counters.audits; ++audits) metrics.audit_finished();
+  reported_counters_ = counters;
+  metrics.set_dirty_objects(reconciler.retries().entries().size());
+  metrics.set_conflicts(reconciler.ledger().conflict_count());
+  metrics.set_draining_destinations(reconciler.ledger().draining().size());
+}
+
+}  // namespace ipvsd

@@ -1,0 +1,55 @@
+// The loop: one thread that owns all state and every kernel handle, and sleeps in epoll until something happens.
+#pragma once
+
+#include <array>
+#include <functional>
+
+#include "daemon/loop/inbox.hpp"
+#include "daemon/loop/reconciler.hpp"
+#include "daemon/serve/health.hpp"
+#include "daemon/serve/metrics.hpp"
+
+namespace ipvsd {
+
+class Loop {
+ public:
+  struct Parts {
+    Reconciler& reconciler;
+    Kernel& kernel;
+    Inbox& inbox;
+    HealthState& health;
+    Metrics& metrics;
+    int signal_fd;  // SIGTERM, SIGINT: ends the loop
+    std::function<bool()> rules_in_place;  // nothing is written before
+    std::function<void(const Node*)> node_changed;
+  };
+  struct Options {
+    bool once = false;  // end after the first full sync
+    std::chrono::seconds audit_period{300};
+  };
+
+  Loop(Parts parts, Options options);
+
+  // Until a signal, or with `once` until the first full sync. Error: epoll itself failed.
+  [[nodiscard]] Result<void> run();
+
+ private:
+  [[nodiscard]] Result<void> watch(int fd);
+  void take_events();
+  // Returns whether more work waits.
+  bool work(Instant now);
+  [[nodiscard]] int timeout_ms(Instant now, bool more) const;
+  void report();
+
+  Parts parts_;
+  Options options_;
+  Fd epoll_;
+  Instant next_drain_poll_{};
+  Instant next_audit_{};
+  bool pending_ = false;  // something waits to be written, and health knows
+  std::optional<Node> node_;
+  Tally reported_;
+  Reconciler::Counters reported_counters_;
+};
+
+}  // namespace ipvsd

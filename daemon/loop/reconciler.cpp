@@ -1,0 +1,190 @@
+#include "daemon/loop/reconciler.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "reconcile/ownership.hpp"
+
+namespace ipvsd {
+namespace {
+
+// Services recomputed before the loop looks at its other inputs again. A Service of ten endpoints costs the kernel about
+// 50 us, so this is some milliseconds.
+constexpr std::size_t services_per_step = 128;
+
+std::vector<IpAddress> first_of_each_family(const std::vector<IpAddress>& addresses) {
+  std::vector<IpAddress> first;
+  for (const auto family : families) {
+    const auto found = std::find_if(addresses.begin(), addresses.end(),
+                                    [&](const IpAddress& address) { return address.family() == family; });
+    if (found != addresses.end()) first.push_back(*found);
+  }
+  return first;
+}
+
+}  // namespace
+
+Reconciler::Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> primary, std::uint32_t seed, Log warn)
+    : kernel_(kernel),
+      policy_(std::move(policy)),
+      primary_(primary),
+      warn_(std::move(warn)),
+      cluster_(policy_.node_name),
+      ledger_(policy_.exclude_cidrs),
+      retries_(seed),
+      executor_(kernel_, ledger_, retries_, [this](const Error& error) { warn_(error.message() + "; will retry"); }) {}
+
+Result<void> Reconciler::start() {
+  if (const auto prepared = kernel_.prepare(); !prepared) return prepared;
+  if (const auto observed = observe_addresses(); !observed) return observed;
+  const auto state = kernel_.observe();
+  if (!state) return fail(state.error());
+  ledger_.observed(*state, owned(*state, {addresses_.begin(), addresses_.end()}));
+  return {};
+}
+
+Result<void> Reconciler::observe_addresses() {
+  const auto addresses = kernel_.addresses();
+  if (!addresses) return fail(addresses.error());
+  std::unordered_set<IpAddress> bound;
+  addresses_.clear();
+  for (const auto& address : *addresses) {
+    if (address.link == ipvs_link_name)
+      bound.insert(address.address);
+    else
+      addresses_.insert(address);
+  }
+  counters_.drift_addresses += ledger_.observed_bound(bound);
+  view_stale_ = true;
+  addresses_stale_ = false;
+  return {};
+}
+
+void Reconciler::notice(const Notification& notification) {
+  if (const auto* change = std::get_if<AddressChange>(&notification)) {
+    if (change->address.link == ipvs_link_name) {
+      // Our own removals have left the ledger before their echo arrives here.
+      if (ledger_.observed(change->address.address, change->present) && !change->present) ++counters_.drift_addresses;
+      return;
+    }
+    const bool changed = change->present ? addresses_.insert(change->address).second
+                                         : addresses_.erase(change->address) > 0;
+    view_stale_ = view_stale_ || changed;
+  } else if (const auto* link = std::get_if<LinkChange>(&notification)) {
+    if (link->link == ipvs_link_name) link_missing_ = !link->present;
+  } else {
+    addresses_stale_ = true;
+  }
+}
+
+void Reconciler::refresh_view() {
+  std::vector<IpAddress> primary;
+  if (primary_) {
+    primary.push_back(*primary_);
+  } else if (const Node* node = cluster_.node()) {
+    primary = first_of_each_family(node->addresses);
+  }
+  const Node* node = cluster_.node();
+  NodeView view = node_view(policy_, node != nullptr ? node->zone : "", primary, {addresses_.begin(), addresses_.end()});
+  view_stale_ = false;
+  if (view == view_) return;
+  view_ = std::move(view);
+  cluster_.touch_all();
+}
+
+void Reconciler::recompute(const ObjectKey& key) {
+  ++counters_.recomputed;
+  const Service* service = cluster_.service(key);
+  if (service == nullptr) {
+    ledger_.withdraw(key);
+    return;
+  }
+  ledger_.contribute(*service, desired(*service, cluster_.slices_of(key), policy_, view_));
+}
+
+bool Reconciler::step(Instant now) {
+  if (!cluster_.synced()) return false;
+  if (addresses_stale_) {
+    if (const auto observed = observe_addresses(); !observed) warn_(observed.error().message());
+  }
+  if (link_missing_) {
+    warn_(fmt::format("link {} was removed: making it anew", ipvs_link_name));
+    if (const auto prepared = kernel_.prepare(); !prepared) warn_(prepared.error().message());
+    link_missing_ = false;
+    addresses_stale_ = true;
+    return true;
+  }
+  if (cluster_.take_node_changed() || view_stale_) refresh_view();
+
+  for (std::size_t i = 0; i < services_per_step; ++i) {
+    const auto key = cluster_.take_touched();
+    if (!key) break;
+    recompute(*key);
+  }
+  const auto due = retries_.take_due(now);
+  for (const auto& id : due) ledger_.touch(id);
+  if (!due.empty())
+    for (const auto& id : executor_.take_waiting()) ledger_.touch(id);
+  counters_.retries += due.size();
+  executor_.execute(ledger_.plan(), now);
+  retries_.forget_settled();
+  report_conflicts();
+  if (cluster_.touched() > 0) return true;
+  if (!std::exchange(first_sync_done_, true)) {
+    ledger_.start_pruning();
+    return true;
+  }
+  return !ledger_.settled();
+}
+
+void Reconciler::report_conflicts() {
+  auto conflicts = ledger_.conflicts();
+  for (const auto& conflict : conflicts)
+    if (std::find(conflicts_.begin(), conflicts_.end(), conflict) == conflicts_.end())
+      warn_(fmt::format("{}: Service {} and the older Service {} both want it; {} keeps it", conflict.server.to_string(),
+                        conflict.loser.to_string(), conflict.owner.to_string(), conflict.owner.to_string()));
+  conflicts_ = std::move(conflicts);
+}
+
+void Reconciler::poll_drains(Instant now) {
+  const std::vector<VirtualServerKey> keys(ledger_.draining().begin(), ledger_.draining().end());
+  Plan removals;
+  for (const auto& key : keys) {
+    const auto found = kernel_.observe(key);
+    if (!found) continue;  // an error is never read as absence
+    ledger_.observed(key, *found);
+    if (!*found) continue;
+    auto plan = ledger_.plan_removals(**found);
+    auto& into = removals[Phase::retire];
+    into.insert(into.end(), plan[Phase::retire].begin(), plan[Phase::retire].end());
+  }
+  executor_.execute(removals, now);
+}
+
+bool Reconciler::audit(std::size_t slice) {
+  if (audit_position_ == 0 && audit_set_ == 0) audit_servers_ = ledger_.servers();
+  for (std::size_t i = 0; i < slice && audit_position_ < audit_servers_.size(); ++i, ++audit_position_) {
+    const auto& key = audit_servers_[audit_position_];
+    const auto found = kernel_.observe(key);
+    if (found && ledger_.observed(key, *found)) ++counters_.drift_servers;
+  }
+  if (audit_position_ < audit_servers_.size()) return false;
+  const auto sets = all_ip_sets();
+  if (audit_set_ < sets.size()) {
+    const IpSet set = sets[audit_set_++];
+    const auto members = kernel_.members(set);
+    if (members) counters_.drift_entries += ledger_.observed(set, *members);
+    return false;
+  }
+  audit_position_ = audit_set_ = 0;
+  audit_servers_.clear();
+  ++counters_.audits;
+  return true;
+}
+
+bool Reconciler::idle() const {
+  return first_sync_done_ && cluster_.touched() == 0 && ledger_.settled() && retries_.entries().empty();
+}
+
+}  // namespace ipvsd

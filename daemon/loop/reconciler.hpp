@@ -1,0 +1,85 @@
+// The heart of the loop without its clock, threads and descriptors: events and notifications go in, the kernel is made
+// to follow. One thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "daemon/loop/executor.hpp"
+#include "reconcile/cluster_state.hpp"
+
+namespace ipvsd {
+
+class Reconciler {
+ public:
+  using Log = std::function<void(const std::string&)>;
+  // `primary`: the configured bind address, which replaces the Node's own addresses.
+  Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> primary, std::uint32_t seed, Log warn);
+
+  // Prepares the kernel and takes over what is there. Nothing is changed yet but for kube-ipvs0 and the sets existing.
+  [[nodiscard]] Result<void> start();
+
+  void apply(ClusterEvent event) { cluster_.apply(std::move(event)); }
+  void notice(const Notification& notification);
+
+  // Does a bounded piece of what is to be done; returns whether more waits. Writes nothing before the first complete
+  // view of the API.
+  bool step(Instant now);
+  // Removes drained destinations.
+  void poll_drains(Instant now);
+  // Compares the next `slice` virtual servers, or one set, with the kernel, and repairs. Returns true at the end of a
+  // pass over everything.
+  bool audit(std::size_t slice);
+
+  // The first complete view of the API is in the kernel, and what it did not mention is gone.
+  [[nodiscard]] bool synced() const { return first_sync_done_; }
+  [[nodiscard]] bool idle() const;
+  [[nodiscard]] std::optional<Instant> next_retry() const { return retries_.next_due(); }
+  [[nodiscard]] bool draining() const { return !ledger_.draining().empty(); }
+
+  struct Counters {
+    std::uint64_t drift_servers = 0;
+    std::uint64_t drift_addresses = 0;
+    std::uint64_t drift_entries = 0;
+    std::uint64_t retries = 0;
+    std::uint64_t audits = 0;
+    std::uint64_t recomputed = 0;  // Services
+  };
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+  [[nodiscard]] const Tally& tally() const { return executor_.tally(); }
+  [[nodiscard]] const Retries& retries() const { return retries_; }
+  [[nodiscard]] const Ledger& ledger() const { return ledger_; }
+  [[nodiscard]] const ClusterState& cluster() const { return cluster_; }
+
+ private:
+  [[nodiscard]] Result<void> observe_addresses();
+  void refresh_view();
+  void recompute(const ObjectKey& service);
+  void report_conflicts();
+
+  Kernel& kernel_;
+  Policy policy_;
+  std::optional<IpAddress> primary_;
+  Log warn_;
+  ClusterState cluster_;
+  Ledger ledger_;
+  Retries retries_;
+  Executor executor_;
+
+  std::set<LinkAddress> addresses_;  // of all links but kube-ipvs0
+  NodeView view_;
+  bool view_stale_ = true;
+  bool addresses_stale_ = false;
+  bool link_missing_ = false;
+  bool first_sync_done_ = false;
+  std::vector<Conflict> conflicts_;
+
+  std::vector<VirtualServerKey> audit_servers_;
+  std::size_t audit_position_ = 0;
+  std::size_t audit_set_ = 0;
+  Counters counters_;
+};
+
+}  // namespace ipvsd

@@ -1,0 +1,246 @@
+// kube-ipvsd: wiring only. What it does is in the parts that this file puts together.
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <random>
+#include <cstdio>
+#include <fstream>
+#include <thread>
+
+#include "daemon/config/config_file.hpp"
+#include "daemon/config/flags.hpp"
+#include "daemon/config/kubeconfig.hpp"
+#include "daemon/config/options.hpp"
+#include "daemon/kernel/dry_run.hpp"
+#include "daemon/kernel/linux_kernel.hpp"
+#include "daemon/kernel/sysctls.hpp"
+#include "daemon/loop/cleanup.hpp"
+#include "daemon/loop/loop.hpp"
+#include "daemon/loop/rules_keeper.hpp"
+#include "daemon/loop/sole_writer.hpp"
+#include "daemon/serve/other_proxy.hpp"
+#include "daemon/serve/server.hpp"
+#include "daemon/source/api_source.hpp"
+#include "daemon/source/manifest_source.hpp"
+#include "daemon/version.hpp"
+
+using namespace ipvsd;
+
+namespace {
+
+void warn(const std::string& text) { spdlog::warn("{}", text); }
+
+// One line that says what is missing, exit status 1.
+int give_up(const Error& error) {
+  spdlog::error("{}", error.message());
+  return 1;
+}
+
+// Threads inherit the mask, so that the signals come to the loop alone.
+Fd claim_signals() {
+  ::signal(SIGPIPE, SIG_IGN);  // a peer that closes its connection is an error to handle, not a reason to die
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGTERM);
+  ::sigaddset(&signals, SIGINT);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return Fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+// Waits a second; true if a signal asks to end.
+bool signalled(const Fd& signals) {
+  pollfd poll{signals.get(), POLLIN, 0};
+  return ::poll(&poll, 1, 1000) > 0;
+}
+
+// Until nobody else writes here; false if a signal came first.
+bool wait_until_alone(SoleWriter& sole, const Fd& signals) {
+  std::string before;
+  while (const auto other = sole.claim()) {
+    if (*other != before) spdlog::warn("{}: waiting, writing nothing, until it ends", *other);
+    before = *other;
+    if (signalled(signals)) return false;
+  }
+  return true;
+}
+
+std::string hostname() {
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+Result<Policy> make_policy(const Config& config) {
+  Policy policy;
+  auto scheduler = choose_scheduler(config.ipvs.scheduler);
+  if (!scheduler) return fail(scheduler.error());
+  policy.scheduler = std::move(*scheduler);
+  auto name = node_name(config, hostname());
+  if (!name) return fail(name.error());
+  policy.node_name = std::move(*name);
+  policy.exclude_cidrs = config.ipvs.exclude_cidrs;
+  policy.node_port_cidrs = config.node_port_addresses;
+  policy.node_port_primary = config.node_port_addresses_primary;
+  return policy;
+}
+
+Result<std::unique_ptr<Source>> make_source(const Flags& flags, const std::string& node, EventSink& sink) {
+  if (!flags.manifests.empty()) return std::make_unique<ManifestSource>(flags.manifests, sink, warn);
+  const auto access = flags.config.kubeconfig.empty() ? in_cluster_access() : read_kubeconfig(flags.config.kubeconfig);
+  if (!access) return fail(access.error());
+  return std::make_unique<ApiSource>(*access, node, sink, warn);
+}
+
+std::optional<IptablesBackend> forced_backend(const Config& config) {
+  if (config.own.iptables_backend == IptablesChoice::legacy) return IptablesBackend::legacy;
+  if (config.own.iptables_backend == IptablesChoice::nft) return IptablesBackend::nft;
+  return {};
+}
+
+void set_kernel_parameters(const Config& config, LinuxKernel& kernel) {
+  std::ifstream release("/proc/sys/kernel/osrelease");
+  std::string text;
+  std::getline(release, text);
+  apply_sysctls(wanted_sysctls(config, parse_kernel_version(text), std::thread::hardware_concurrency()), warn);
+  const nl::Timeouts timeouts{config.ipvs.tcp_timeout, config.ipvs.tcp_fin_timeout, config.ipvs.udp_timeout};
+  if (timeouts != nl::Timeouts{})
+    if (const auto set = kernel.ipvs().set_timeouts(timeouts); !set) warn(set.error().message());
+  std::ofstream("/proc/self/oom_score_adj") << config.oom_score_adj;
+}
+
+// Binds now or, unless told otherwise, keeps trying: a missing port is no reason not to serve Services.
+template <class Server>
+bool start_server(Server& server, bool hard) {
+  auto started = server.bind();
+  if (started) started = server.start();
+  if (started) return true;
+  spdlog::error("{}", started.error().message());
+  return !hard;
+}
+
+int dry_run(const Flags& flags, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
+  DryRunKernel observed(kernel, [](const Operation& operation) { fmt::print("{}\n", to_string(operation)); });
+  Inbox inbox;
+  auto source = make_source(flags, policy.node_name, inbox);
+  if (!source) return give_up(source.error());
+  Reconciler reconciler(observed, policy, flags.config.bind_address, 0, warn);
+  if (const auto started = reconciler.start(); !started) return give_up(started.error());
+  HealthState health(Moment::now());
+  Metrics metrics(version);
+  Loop loop({reconciler, observed, inbox, health, metrics, signals.get(), [] { return true; }, [](const Node*) {}},
+            {.once = true});
+  (*source)->start();
+  const auto ended = loop.run();
+  inbox.close();
+  (*source)->stop();
+  return ended ? 0 : give_up(ended.error());
+}
+
+int serve(const Flags& flags, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
+  const Config& config = flags.config;
+  Iptables iptables(forced_backend(config));
+  std::vector<Family> served;
+  for (const auto family : families) {
+    const auto backend = iptables.backend(family);
+    if (backend) served.push_back(family);
+    else if (family == Family::ipv4) return give_up(backend.error());
+    else spdlog::warn("{}: IPv6 Services are not masqueraded", backend.error().message());
+  }
+  SoleWriter sole([&] { return another_proxy(config); });
+  if (!wait_until_alone(sole, signals)) return 0;
+
+  HealthState health(Moment::now(), 2 * config.iptables_sync_period);
+  Metrics metrics(version);
+  std::optional<HealthServer> health_server;
+  std::optional<MetricsServer> metrics_server;
+  if (config.healthz) health_server.emplace(*config.healthz, health, metrics);
+  if (config.metrics) metrics_server.emplace(*config.metrics, metrics, config_json(config));
+  if (health_server && !start_server(*health_server, config.bind_address_hard_fail)) return 1;
+  if (metrics_server && !start_server(*metrics_server, config.bind_address_hard_fail)) return 1;
+
+  if (const auto probed = kernel.ipvs().probe_scheduler(policy.scheduler.name); !probed) return give_up(probed.error());
+  set_kernel_parameters(config, kernel);
+  Inbox inbox;
+  auto source = make_source(flags, policy.node_name, inbox);
+  if (!source) return give_up(source.error());
+  Reconciler reconciler(kernel, policy, config.bind_address, std::random_device{}(), warn);
+  if (const auto started = reconciler.start(); !started) return give_up(started.error());
+
+  RulesKeeper rules(std::move(iptables), config.own.rules_audit_period, [&](Family family, const Result<bool>& wrote) {
+    if (!wrote) warn(wrote.error().message() + "; will retry");
+    if (!wrote) metrics.restore_failed(family);
+    if (!wrote || *wrote) metrics.rules_written(family, wrote.has_value());
+    inbox.wake();
+  });
+  const auto want_rules = [&](const Node* node) {
+    for (const auto family : served) rules.want(family, rules_config(config, node, family));
+  };
+  want_rules(nullptr);
+  Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [&] { return rules.ready(); }, want_rules},
+            {.once = flags.once, .audit_period = config.own.audit_period});
+  (*source)->start();
+  spdlog::info("kube-ipvsd {} serves node {} with scheduler {}", version, policy.node_name, policy.scheduler.name);
+  const auto ended = loop.run();
+  inbox.close();
+  (*source)->stop();
+  rules.stop();
+  if (!ended) return give_up(ended.error());
+  spdlog::info("ended; the kernel's state stays as it is");
+  return 0;
+}
+
+int clean_up(const Flags& flags, LinuxKernel& kernel) {
+  SoleWriter sole([&] { return another_proxy(flags.config); });
+  if (const auto other = sole.claim()) {
+    spdlog::error("{}: end it before --cleanup", *other);
+    return 1;
+  }
+  Iptables iptables(forced_backend(flags.config));
+  if (const auto cleaned = ipvsd::clean_up(kernel, iptables, flags.config.ipvs.exclude_cidrs); !cleaned)
+    return give_up(cleaned.error());
+  spdlog::info("removed everything that kube-ipvsd or kube-proxy in ipvs mode had made");
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  const auto flags = parse_flags(argc, argv);
+  if (!flags) {
+    std::fputs(flags.error().text.c_str(), flags.error().status == 0 ? stdout : stderr);
+    return flags.error().status;
+  }
+  if (flags->version) {
+    fmt::print("kube-ipvsd {}\n", version);
+    return 0;
+  }
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("kube-ipvsd"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+  spdlog::set_level(static_cast<spdlog::level::level_enum>(flags->log_level));
+  for (const auto& text : flags->warnings) warn(text);
+
+  const Fd signals = claim_signals();
+  const auto policy = make_policy(flags->config);
+  if (!policy) return give_up(policy.error());
+  if (::geteuid() != 0)
+    return give_up({Errc::denied, EPERM, "kube-ipvsd needs root, or CAP_NET_ADMIN and CAP_NET_RAW with uid 0"});
+  auto kernel = LinuxKernel::open();
+  if (!kernel) return give_up(kernel.error());
+  if (flags->cleanup) return clean_up(*flags, *kernel);
+  return flags->dry_run ? dry_run(*flags, *policy, *kernel, signals) : serve(*flags, *policy, *kernel, signals);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {  // out of memory, a thread that cannot be had
+    std::fprintf(stderr, "kube-ipvsd: %s\n", error.what());
+    return 1;
+  }
+}

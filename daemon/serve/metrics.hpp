@@ -1,0 +1,71 @@
+// The metrics: kube-proxy's names (pkg/proxy/metrics, in the form of Kubernetes 1.33: labelled by ip_family where that
+// release labels them), so that dashboards and alerts go on working, and ours under kube_ipvsd_. Series of kube-proxy that
+// never get a sample in ipvs mode (sync_full_*, sync_partial_*, iptables_total) are left out.
+//
+// Every series exists from the start, so recording is an atomic addition and a scrape sees zeroes rather than gaps.
+// Thread-safe.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "model/kernel.hpp"
+#include "model/objects.hpp"
+
+namespace ipvsd {
+
+// What an operation is about; the order of the alternatives of Target.
+enum class ObjectKind : std::uint8_t { virtual_server, destination, address, set_entry };
+[[nodiscard]] ObjectKind object_kind(const Target& target);
+
+class Metrics {
+ public:
+  explicit Metrics(std::string_view version);
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  using Seconds = std::chrono::duration<double>;
+  using WallTime = std::chrono::system_clock::time_point;
+
+  // --- kubeproxy_ ---
+  void sync_duration(Family family, Seconds duration);             // one pass of writing, failed ones included
+  void network_programming_duration(Family family, Seconds duration);  // trigger time annotation -> written
+  void synced(Family family, WallTime at);
+  void queued(Family family, WallTime at);
+  void endpoint_change();                                          // every slice event
+  void service_change();                                           // every Service event
+  void set_changes_pending(std::size_t services, std::size_t slices);
+  void restore_failed(Family family);                              // iptables-restore
+  void set_no_local_endpoints(Family family, std::size_t internal, std::size_t external);  // Services in that plight
+  void healthz_served(bool ok);
+  void livez_served(bool ok);
+  void conntrack_cleaned(Family family, Seconds duration, std::size_t entries);
+
+  // --- kube_ipvsd_ ---
+  void operations(ObjectKind object, Verb verb, bool ok, std::size_t count = 1);
+  void netlink_batch();
+  void set_dirty_objects(std::size_t count);
+  void retry();
+  void drift_repaired(ObjectKind object, std::size_t count = 1);
+  void watch_events(Kind kind, std::size_t count = 1);
+  void watch_list(Kind kind);
+  void watch_restart(Kind kind);
+  void rejected_object(Kind kind);
+  void set_conflicts(std::size_t count);
+  void set_draining_destinations(std::size_t count);
+  void audit_finished();
+  void rules_written(Family family, bool ok);
+
+  // The exposition format 0.0.4, with process_* as of now.
+  [[nodiscard]] std::string text() const;
+
+ private:
+  struct Series;
+  std::unique_ptr<Series> series_;
+};
+
+}  // namespace ipvsd

@@ -1,0 +1,114 @@
+#include "daemon/serve/other_proxy.hpp"
+
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "os/fd.hpp"
+
+namespace ipvsd {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t answer_limit = 8192;
+
+bool wait_for(int fd, short events, Clock::time_point deadline) {
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    pollfd poll{fd, events, 0};
+    const int ready = left > 0 ? ::poll(&poll, 1, static_cast<int>(left)) : 0;
+    if (ready < 0 && errno == EINTR) continue;
+    return ready > 0;
+  }
+}
+
+Fd connect_to(const SocketAddress& address, Clock::time_point deadline) {
+  Fd fd(::socket(to_af(address.address.family()), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_storage to{};
+  socklen_t size = 0;
+  const auto bytes = address.address.bytes();
+  if (address.address.family() == Family::ipv4) {
+    auto& ipv4 = reinterpret_cast<sockaddr_in&>(to);
+    ipv4.sin_family = AF_INET;
+    ipv4.sin_port = htons(address.port.number);
+    std::memcpy(&ipv4.sin_addr, bytes.data(), bytes.size());
+    size = sizeof ipv4;
+  } else {
+    auto& ipv6 = reinterpret_cast<sockaddr_in6&>(to);
+    ipv6.sin6_family = AF_INET6;
+    ipv6.sin6_port = htons(address.port.number);
+    std::memcpy(&ipv6.sin6_addr, bytes.data(), bytes.size());
+    size = sizeof ipv6;
+  }
+  if (!fd) return {};
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), size) == 0) return fd;
+  if (errno != EINPROGRESS || !wait_for(fd.get(), POLLOUT, deadline)) return {};
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error != 0) return {};
+  return fd;
+}
+
+// The whole answer as far as it comes in time. httplib's client limits each read, not the whole.
+std::string exchange(const Fd& fd, const std::string& request, Clock::time_point deadline) {
+  if (!wait_for(fd.get(), POLLOUT, deadline)) return {};
+  if (::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) < 0) return {};
+  std::string answer;
+  std::array<char, 1024> buffer;
+  while (answer.size() < answer_limit && wait_for(fd.get(), POLLIN, deadline)) {
+    const ssize_t size = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
+    if (size <= 0) break;
+    answer.append(buffer.data(), static_cast<std::size_t>(size));
+  }
+  return answer;
+}
+
+// "ipvs", if this is an answer to /proxyMode that names a mode; else "".
+std::string mode_of(const std::string& answer) {
+  const auto end = answer.find("\r\n\r\n");
+  if (!answer.starts_with("HTTP/1.") || answer.substr(8, 4) != " 200" || end == std::string::npos) return {};
+  const auto body = answer.substr(end + 4, 32);
+  const bool word = std::all_of(body.begin(), body.end(), [](char c) { return c >= 'a' && c <= 'z'; });
+  return word ? body : std::string();
+}
+
+}  // namespace
+
+std::vector<Probe> other_proxy_probes(const Config& config) {
+  const auto ipv4_loopback = *IpAddress::parse("127.0.0.1");
+  std::vector<Probe> probes{{{ipv4_loopback, Port{10249}}, "/proxyMode"}, {{ipv4_loopback, Port{10256}}, "/healthz"}};
+  const auto add = [&](const std::optional<SocketAddress>& configured, const char* path) {
+    if (!configured) return;
+    Probe probe{*configured, path};
+    if (probe.address.address.is_unspecified())
+      probe.address.address = probe.address.address.family() == Family::ipv4 ? ipv4_loopback : *IpAddress::parse("::1");
+    if (std::find(probes.begin(), probes.end(), probe) == probes.end()) probes.push_back(std::move(probe));
+  };
+  add(config.metrics, "/proxyMode");
+  add(config.healthz, "/healthz");
+  return probes;
+}
+
+std::optional<std::string> ask_probes(const std::vector<Probe>& probes, std::chrono::milliseconds each) {
+  for (const auto& probe : probes) {
+    const auto deadline = Clock::now() + each;
+    const auto fd = connect_to(probe.address, deadline);
+    if (!fd) continue;
+    const auto address = probe.address.to_string();
+    const auto answer = exchange(fd, fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", probe.path, address), deadline);
+    if (!answer.starts_with("HTTP/1.")) return fmt::format("{} accepts connections, but gives no HTTP answer", address);
+    const auto mode = probe.path == "/proxyMode" ? mode_of(answer) : std::string();
+    return mode.empty() ? fmt::format("{} answers", address) : fmt::format("{} answers (proxyMode {})", address, mode);
+  }
+  return {};
+}
+
+std::optional<std::string> another_proxy(const Config& config) { return ask_probes(other_proxy_probes(config)); }
+
+}  // namespace ipvsd

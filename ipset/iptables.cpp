@@ -1,0 +1,229 @@
+#include "ipset/iptables.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <charconv>
+#include <vector>
+
+#include "ipset/audit.hpp"
+#include "os/process.hpp"
+
+namespace ipvsd {
+namespace {
+
+// iptables waits up to 5 s for the lock.
+constexpr std::chrono::seconds deadline{30};
+constexpr std::string_view wait_seconds = "5";
+constexpr std::string_view probe_chain = "KUBE-IPVSD-PROBE";
+
+std::string program(IptablesBackend backend, Family family, std::string_view action) {
+  return fmt::format("{}-{}{}", family == Family::ipv4 ? "iptables" : "ip6tables", to_string(backend), action);
+}
+
+std::string trimmed(std::string_view text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
+  while (!text.empty() && (text.front() == '\n' || text.front() == ' ')) text.remove_prefix(1);
+  std::string line(text.substr(0, 1024));
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  return line;
+}
+
+Errc meaning_of(int exit_status, std::string_view standard_error) {
+  for (const auto* denied : {"ermission denied", "not permitted", "must be root"})
+    if (standard_error.find(denied) != std::string_view::npos) return Errc::denied;
+  // iptables' RESOURCE_PROBLEM: the lock, or a generation that moved on; but nft reports a missing extension so too.
+  const bool missing = standard_error.find("No such file or directory") != std::string_view::npos;
+  return exit_status == 4 && !missing ? Errc::busy : Errc::unsupported;
+}
+
+// The line number that legacy ("Error occurred at line: 3", "line 3 failed") and nft ("line 3: RULE_APPEND failed")
+// print; 0 if there is none.
+std::size_t failed_line(std::string_view standard_error) {
+  constexpr std::string_view word = "line";
+  for (auto at = standard_error.find(word); at != std::string_view::npos; at = standard_error.find(word, at + 1)) {
+    auto rest = standard_error.substr(at + word.size());
+    while (!rest.empty() && (rest.front() == ':' || rest.front() == ' ')) rest.remove_prefix(1);
+    std::size_t number = 0;
+    if (std::from_chars(rest.data(), rest.data() + rest.size(), number).ec == std::errc{}) return number;
+  }
+  return 0;
+}
+
+std::string_view line_of(std::string_view text, std::size_t number) {
+  for (std::size_t line = 1; !text.empty(); ++line) {
+    const auto end = text.find('\n');
+    if (line == number) return text.substr(0, end);
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  return {};
+}
+
+// Error not_found: the program is not installed.
+Result<std::string> run_save(IptablesBackend backend, Family family) {
+  const auto name = program(backend, family, "-save");
+  auto result = run_process({name}, "", deadline);
+  if (!result && result.error().code == Errc::not_found) return fail(Errc::not_found, name + ": not found; apt install iptables");
+  if (!result) return fail(std::move(result.error()));
+  if (result->exit_status != 0)
+    return fail(meaning_of(result->exit_status, result->err),
+                fmt::format("{}: exit status {}: {}", name, result->exit_status, trimmed(result->err)));
+  return std::move(result->out);
+}
+
+Result<void> run_restore(IptablesBackend backend, Family family, const std::string& text) {
+  const auto name = program(backend, family, "-restore");
+  const auto result = run_process({name, "--noflush", "-w", std::string(wait_seconds)}, text, deadline);
+  if (!result) return fail(result.error());
+  if (result->exit_status != 0) return fail(restore_error(result->exit_status, result->err, text).within(name));
+  return {};
+}
+
+// How sure it is that the node uses this backend.
+enum class Evidence : std::uint8_t { none, rules, kubernetes };
+
+Evidence evidence_in(const std::vector<SavedTable>& tables) {
+  auto evidence = Evidence::none;
+  for (const auto& table : tables) {
+    for (const auto& chain : table.chains)
+      if (chain.starts_with("KUBE-") && chain != probe_chain) return Evidence::kubernetes;
+    if (!table.rules.empty()) evidence = Evidence::rules;
+  }
+  return evidence;
+}
+
+// Whether the kernel takes a NAT chain this way.
+Result<void> probe(IptablesBackend backend, Family family) {
+  const auto name = program(backend, family, "");
+  const auto call = [&](std::string_view verb) {
+    return run_process({name, "-w", std::string(wait_seconds), "-t", "nat", std::string(verb), std::string(probe_chain)}, "",
+                       deadline);
+  };
+  const auto created = call("-N");
+  if (!created) return fail(created.error());
+  // One that a killed predecessor left behind proves as much.
+  const bool left_over = created->err.find("exists") != std::string::npos;
+  if (created->exit_status != 0 && !left_over)
+    return fail(meaning_of(created->exit_status, created->err),
+                fmt::format("{}: table nat takes no chain: {}", name, trimmed(created->err)));
+  const auto removed = call("-X");
+  if (!removed) return fail(removed.error());
+  return {};
+}
+
+struct Candidate {
+  IptablesBackend backend;
+  Evidence evidence;
+};
+
+Result<IptablesBackend> detect(Family family) {
+  std::vector<Candidate> candidates;
+  std::string reasons;
+  bool installed = false;
+  bool denied = false;
+  const auto rejected = [&](const Error& error) {
+    reasons += (reasons.empty() ? "" : "; ") + error.context;
+    installed = installed || error.code != Errc::not_found;
+    denied = denied || error.code == Errc::denied;
+  };
+  for (const auto backend : {IptablesBackend::nft, IptablesBackend::legacy}) {
+    const auto text = run_save(backend, family);
+    const auto tables = text ? parse_save(*text) : fail(text.error());
+    if (tables)
+      candidates.push_back({backend, evidence_in(*tables)});
+    else
+      rejected(tables.error());
+  }
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.evidence > b.evidence; });
+  for (const auto& candidate : candidates) {
+    const auto works = probe(candidate.backend, family);
+    if (works) return candidate.backend;
+    rejected(works.error());
+  }
+  if (!installed)
+    return fail(Errc::unsupported, fmt::format("no {} or {} found: apt install iptables",
+                                               program(IptablesBackend::legacy, family, ""),
+                                               program(IptablesBackend::nft, family, "")));
+  return fail(denied ? Errc::denied : Errc::unsupported,
+              fmt::format("no iptables backend works for {}: {}", to_string(family), reasons));
+}
+
+}  // namespace
+
+std::string_view to_string(IptablesBackend backend) { return backend == IptablesBackend::nft ? "nft" : "legacy"; }
+
+Error restore_error(int exit_status, std::string_view standard_error, std::string_view text) {
+  auto context = fmt::format("exit status {}: {}", exit_status, trimmed(standard_error));
+  const auto line = line_of(text, failed_line(standard_error));
+  if (!line.empty()) context += fmt::format("; in \"{}\"", line.substr(0, 256));
+  return {meaning_of(exit_status, standard_error), 0, std::move(context)};
+}
+
+Result<IptablesBackend> Iptables::backend(Family family) {
+  if (forced_) return *forced_;
+  auto& known = found_.at(static_cast<std::size_t>(family));
+  if (!known) {
+    const auto detected = detect(family);
+    if (!detected) return detected;
+    known = *detected;
+  }
+  return *known;
+}
+
+Result<std::string> Iptables::save(Family family) {
+  const auto found = backend(family);
+  if (!found) return fail(found.error());
+  return run_save(*found, family);
+}
+
+Result<void> Iptables::restore(Family family, const std::string& text) {
+  const auto found = backend(family);
+  if (!found) return fail(found.error());
+  return run_restore(*found, family, text);
+}
+
+Result<bool> Iptables::ensure(Family family, const RulesConfig& config) {
+  const auto wanted = rules(family, config);
+  const auto compare = [&]() -> Result<Audit> {
+    const auto saved = save(family);
+    if (!saved) return fail(saved.error());
+    return audit(wanted, *saved);
+  };
+  const auto before = compare();
+  if (!before) return fail(before.error());
+  if (before->clean()) return false;
+  if (auto written = restore(family, restore_text(wanted, before->missing_jumps)); !written)
+    return fail(std::move(written.error()));
+  const auto after = compare();
+  if (!after) return fail(after.error());
+  if (after->clean()) return true;
+  return fail(Errc::interrupted, fmt::format("iptables rules ({}) differ after they were written: {}; does another program "
+                                             "write them?",
+                                             to_string(family), after->difference));
+}
+
+Result<void> Iptables::remove(Family family) {
+  Result<void> outcome;
+  bool any_read = false;
+  for (const auto backend : {IptablesBackend::nft, IptablesBackend::legacy}) {
+    if (forced_ && *forced_ != backend) continue;
+    const auto saved = run_save(backend, family);
+    if (!saved) {
+      // A backend that is not there holds no rules of ours; one that cannot be read might.
+      if (saved.error().code != Errc::not_found && saved.error().code != Errc::unsupported) return fail(saved.error());
+      if (outcome) outcome = fail(saved.error());
+      continue;
+    }
+    const auto text = removal_text(*saved);
+    if (!text) return fail(text.error());
+    if (!text->empty())
+      if (auto removed = run_restore(backend, family, *text); !removed) return removed;
+    any_read = true;
+  }
+  return any_read ? Result<void>{} : outcome;
+}
+
+}  // namespace ipvsd

@@ -1,0 +1,54 @@
+// Keeps our iptables rules in the kernel, through the iptables programs: their exchange format has no other stable
+// interface, and whoever else writes rules on the node uses them too. Slow (a process each call takes 5 to 150 ms):
+// never on the path of a change. Not thread-safe, but free to live in a thread of its own.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ipset/rules.hpp"
+
+namespace ipvsd {
+
+// The two kernel interfaces that the programs are built for. A node should use one only; the kubelet, the network
+// plugin and this daemon share chains.
+enum class IptablesBackend : std::uint8_t { nft, legacy };
+[[nodiscard]] std::string_view to_string(IptablesBackend backend);
+
+class Iptables {
+ public:
+  // Without `backend`, each family's is found out at first use.
+  explicit Iptables(std::optional<IptablesBackend> backend = {}) : forced_(backend) {}
+
+  // The backend of a family: the one that already holds KUBE-* chains, else the one that holds any rules, else any
+  // that works; nft if both are equal. It must also take a chain into table nat, which is tried: `iptables-nft -L`
+  // succeeds on kernels without nft NAT. Error: unsupported, saying what was tried and what to install.
+  [[nodiscard]] Result<IptablesBackend> backend(Family family);
+
+  // The output of iptables-save. Error: as backend(); not_found without the program; denied, busy, unsupported,
+  // timed_out.
+  [[nodiscard]] Result<std::string> save(Family family);
+
+  // Feeds iptables-restore --noflush. Each table is one transaction. Errors: busy if somebody held the lock for 5 s or
+  // interfered (exit status 4), denied, unsupported otherwise; with the line that failed.
+  [[nodiscard]] Result<void> restore(Family family, const std::string& text);
+
+  // Makes our chains and jumps what they should be; true if something had to be written. The sets must exist.
+  // Error: interrupted if the rules differ right after they were written: somebody else writes them too.
+  [[nodiscard]] Result<bool> ensure(Family family, const RulesConfig& config);
+
+  // Removes our jumps and chains, from both backends unless one was given: they may have been written when the node
+  // used the other one. Idempotent. Error: as save(), if no backend is there, or one could not be read or written.
+  [[nodiscard]] Result<void> remove(Family family);
+
+ private:
+  std::optional<IptablesBackend> forced_;
+  std::array<std::optional<IptablesBackend>, families.size()> found_;
+};
+
+// What iptables-restore's exit status and standard error mean; `text` is what it was fed. Pure.
+[[nodiscard]] Error restore_error(int exit_status, std::string_view standard_error, std::string_view text);
+
+}  // namespace ipvsd

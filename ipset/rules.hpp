@@ -1,0 +1,63 @@
+// The iptables rules, as text. They are constant: however many Services there are, the same rules match on the sets of
+// all_ip_sets(), and an empty set matches nothing. Names, order and comments are kube-proxy's (Kubernetes 1.30,
+// ipvs mode), except that kube-proxy leaves out the rules of empty sets. Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/ip.hpp"
+
+namespace ipvsd {
+
+struct RulesConfig {
+  std::uint32_t masquerade_mark = 0x4000;
+  bool masquerade_all = false;
+  // What is not local traffic, as iptables-save prints the match: see not_from() and not_via().
+  std::optional<std::string> local_match;
+  bool random_fully = true;
+};
+
+// "! -s 10.244.0.0/16": whatever does not come from these pods.
+[[nodiscard]] std::string not_from(const Cidr& pods);
+// "! -i cni0", "! -i veth+": whatever does not come in through these links. Error: malformed if it cannot be the
+// name (with "+": the beginning of a name) of a link.
+[[nodiscard]] Result<std::string> not_via(std::string_view link);
+
+enum class Table : std::uint8_t { nat, filter };
+[[nodiscard]] std::string_view to_string(Table table);
+
+struct Chain {
+  Table table = Table::nat;
+  std::string name;
+  // In canonical form, what iptables-save prints behind "-A NAME ".
+  std::vector<std::string> rules;
+  friend bool operator==(const Chain&, const Chain&) = default;
+};
+
+// A rule in a chain of the kernel's that leads into one of ours.
+struct Jump {
+  Table table = Table::nat;
+  std::string_view from;
+  std::string_view to;
+  std::string_view comment;
+  // What iptables-save prints behind "-A FROM ".
+  [[nodiscard]] std::string rule() const;
+  friend bool operator==(const Jump&, const Jump&) = default;
+};
+
+struct Rules {
+  std::vector<Chain> chains;
+  std::vector<Jump> jumps;  // in the order in which they are inserted, each at the top of its chain
+};
+
+[[nodiscard]] Rules rules(Family family, const RulesConfig& config);
+
+// Input for `iptables-restore --noflush`: empties our chains and fills them, table by table in one transaction, and
+// inserts the jumps.
+[[nodiscard]] std::string restore_text(const Rules& rules, const std::vector<Jump>& missing_jumps);
+
+}  // namespace ipvsd

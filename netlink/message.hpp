@@ -1,0 +1,110 @@
+// Bytes of netlink messages: writing a batch of them, and reading attributes with every bound checked.
+//
+// Layout: struct nlmsghdr and struct nlattr of uapi/linux/netlink.h; both are padded to 4 bytes and in host order.
+#pragma once
+
+#include <linux/netlink.h>
+
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace ipvsd::nl {
+
+using Bytes = std::span<const std::uint8_t>;
+
+template <class T>
+[[nodiscard]] Bytes bytes_of(const T& value) {
+  return {reinterpret_cast<const std::uint8_t*>(&value), sizeof value};
+}
+
+// A value at the start of `bytes`; nothing if they are too few.
+template <class T>
+[[nodiscard]] std::optional<T> load(Bytes bytes) {
+  if (bytes.size() < sizeof(T)) return {};
+  T value;
+  std::memcpy(&value, bytes.data(), sizeof value);
+  return value;
+}
+
+// Several messages in one buffer, numbered consecutively, for one send.
+class Batch {
+ public:
+  // The first message gets `first_sequence`.
+  explicit Batch(std::uint32_t first_sequence) : first_sequence_(first_sequence) {}
+
+  // Opens a message; `header` follows the nlmsghdr (genlmsghdr, ifaddrmsg, ...). Closes the one before.
+  template <class Header>
+  void begin(std::uint16_t type, std::uint16_t flags, const Header& header) {
+    open(type, flags);
+    append(bytes_of(header));
+  }
+  void attribute(std::uint16_t type, Bytes payload);
+  void attribute(std::uint16_t type, std::string_view text);  // terminated by a zero byte, as the kernel wants it
+  // Everything written until end_nested() is inside the attribute.
+  [[nodiscard]] std::size_t begin_nested(std::uint16_t type);
+  void end_nested(std::size_t start);
+
+  // Closes the last message and adds `flags` to its header.
+  void finish(std::uint16_t flags);
+
+  [[nodiscard]] std::size_t count() const { return count_; }
+  [[nodiscard]] std::size_t size() const { return buffer_.size(); }
+  [[nodiscard]] std::uint32_t first_sequence() const { return first_sequence_; }
+  [[nodiscard]] std::uint32_t last_sequence() const {
+    return first_sequence_ + static_cast<std::uint32_t>(count_) - 1;
+  }
+  [[nodiscard]] Bytes bytes() const { return buffer_; }
+  // Empty again, with the allocation kept.
+  void reset(std::uint32_t first_sequence);
+
+ private:
+  void open(std::uint16_t type, std::uint16_t flags);
+  void close();
+  void append(Bytes bytes);
+
+  std::vector<std::uint8_t> buffer_;
+  std::uint32_t first_sequence_;
+  std::size_t count_ = 0;
+  std::size_t start_ = 0;  // of the open message
+};
+
+struct Attribute {
+  std::uint16_t type = 0;  // without NLA_F_NESTED and NLA_F_NET_BYTEORDER
+  Bytes payload;
+};
+
+// Walks attributes: `while (const auto attribute = cursor.next())`. Stops at the end or at the first attribute whose
+// length does not fit; malformed() tells the two apart.
+class AttributeCursor {
+ public:
+  explicit AttributeCursor(Bytes bytes) : rest_(bytes) {}
+  [[nodiscard]] std::optional<Attribute> next();
+  [[nodiscard]] bool malformed() const { return malformed_; }
+
+ private:
+  Bytes rest_;
+  bool malformed_ = false;
+};
+
+struct Message {
+  nlmsghdr header{};
+  Bytes payload;  // behind the nlmsghdr
+};
+
+// The same for the messages of one datagram.
+class MessageCursor {
+ public:
+  explicit MessageCursor(Bytes bytes) : rest_(bytes) {}
+  [[nodiscard]] std::optional<Message> next();
+  [[nodiscard]] bool malformed() const { return malformed_; }
+
+ private:
+  Bytes rest_;
+  bool malformed_ = false;
+};
+
+}  // namespace ipvsd::nl

@@ -1,0 +1,75 @@
+// A netlink socket with deadlines. It knows messages, sequence numbers and acknowledgements, and nothing of what the
+// messages mean.
+//
+// Facts relied on: the kernel works a request off inside the send, so its answers lie in the receive buffer when the
+// send returns; it always answers a failing message, and a succeeding one only if it carries NLM_F_ACK; a message with
+// a wrong nlmsg_len gets no answer at all (net/netlink/af_netlink.c, netlink_rcv_skb).
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/kernel.hpp"
+#include "netlink/message.hpp"
+
+struct nl_sock;
+
+namespace ipvsd::nl {
+
+inline constexpr std::size_t batch_limit = 64U << 10;  // bytes per send
+inline constexpr std::chrono::milliseconds answer_deadline{5000};
+
+// One thread at a time.
+class Socket {
+ public:
+  // `protocol`: NETLINK_ROUTE, NETLINK_GENERIC, NETLINK_NETFILTER. `name` starts every error.
+  [[nodiscard]] static Result<Socket> open(int protocol, std::string name);
+
+  // Joins a multicast group (RTNLGRP_*).
+  [[nodiscard]] Result<void> join(int group);
+
+  [[nodiscard]] std::uint32_t next_sequence() const { return next_sequence_; }
+
+  // Sends the batch with an acknowledgement asked for on its last message only, and collects the errors. Failure.index
+  // counts the batch's messages. Where answers are lost or late, every message of unknown outcome fails with overrun or
+  // timed_out.
+  [[nodiscard]] std::vector<Failure> transact(Batch& batch);
+
+  // Sends the one request in `batch` and hands each answer to `visit` until the kernel says it is done. With NLM_F_DUMP
+  // in the request that is NLMSG_DONE, otherwise the acknowledgement. Error: interrupted where the kernel marked the dump
+  // so (NLM_F_DUMP_INTR), overrun, timed_out, or the error the kernel answered with.
+  using Visit = std::function<void(const Message&)>;
+  [[nodiscard]] Result<void> query(Batch& batch, const Visit& visit);
+
+  // Hands over what has arrived on joined groups, without blocking. Error: overrun when notifications were lost.
+  [[nodiscard]] Result<void> receive_notifications(const Visit& visit);
+
+  [[nodiscard]] int fd() const;
+  [[nodiscard]] nl_sock* native() const { return socket_.get(); }
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+ private:
+  struct Close {
+    void operator()(nl_sock* socket) const;
+  };
+  using Clock = std::chrono::steady_clock;
+
+  Socket(std::unique_ptr<nl_sock, Close> socket, std::string name);
+  [[nodiscard]] Result<void> send(Batch& batch, std::uint16_t flags);
+  // One datagram from the kernel, before `end`; empty if one came from somebody else and was dropped.
+  [[nodiscard]] Result<Bytes> receive(Clock::time_point end);
+
+  std::unique_ptr<nl_sock, Close> socket_;
+  std::string name_;
+  std::uint32_t next_sequence_ = 1;
+  std::vector<std::uint8_t> buffer_;
+};
+
+// The errno of an NLMSG_ERROR or NLMSG_DONE message as a positive number, 0 for an acknowledgement.
+[[nodiscard]] int error_of(const Message& message);
+
+}  // namespace ipvsd::nl

@@ -1,0 +1,147 @@
+#include "reconcile/cluster_state.hpp"
+
+#include <algorithm>
+
+namespace ipvsd {
+namespace {
+
+// What everything else waits for.
+bool is_urgent(const ObjectKey& service) {
+  return (service.ns == "default" && service.name == "kubernetes") ||
+         (service.ns == "kube-system" && service.name.find("dns") != std::string::npos);
+}
+
+ObjectKey owner_of(const EndpointSlice& slice) { return {slice.key.ns, slice.service}; }
+
+}  // namespace
+
+void ClusterState::apply(ClusterEvent event) {
+  if (auto* upserted = std::get_if<Upsert>(&event)) {
+    std::visit([this](auto&& object) { upsert(std::move(object)); }, std::move(upserted->object));
+  } else if (const auto* removed = std::get_if<Remove>(&event)) {
+    remove(removed->kind, removed->key);
+  } else if (const auto* kept = std::get_if<Keep>(&event)) {
+    keep(kept->kind, kept->key);
+  } else if (const auto* begun = std::get_if<ReplaceBegin>(&event)) {
+    ++generations_[static_cast<std::size_t>(begun->kind)];
+  } else if (const auto* ended = std::get_if<ReplaceEnd>(&event)) {
+    sweep(ended->kind);
+    listed_[static_cast<std::size_t>(ended->kind)] = true;
+  }
+}
+
+void ClusterState::upsert(Service service) {
+  const auto [entry, added] = services_.try_emplace(service.key);
+  entry->second.generation = generation(Kind::service);
+  if (!added && entry->second.object == service) return;
+  entry->second.object = std::move(service);
+  touch(entry->first);
+}
+
+void ClusterState::upsert(EndpointSlice slice) {
+  const auto [entry, added] = slices_.try_emplace(slice.key);
+  auto& held = entry->second;
+  held.generation = generation(Kind::endpoint_slice);
+  if (!added && held.object == slice) return;
+  if (!added) part(held.object);
+  held.object = std::move(slice);
+  join(held.object);
+}
+
+void ClusterState::upsert(Node node) {
+  if (node.name != node_name_) return;
+  node_generation_ = generation(Kind::node);
+  if (node_ && *node_ == node) return;
+  node_ = std::move(node);
+  node_changed_ = true;
+}
+
+void ClusterState::remove(Kind kind, const ObjectKey& key) {
+  if (kind == Kind::service) {
+    if (services_.erase(key) > 0) touch(key);
+  } else if (kind == Kind::endpoint_slice) {
+    remove_slice(key);
+  } else if (key.name == node_name_ && node_) {
+    node_.reset();
+    node_changed_ = true;
+  }
+}
+
+void ClusterState::remove_slice(const ObjectKey& key) {
+  const auto slice = slices_.find(key);
+  if (slice == slices_.end()) return;
+  part(slice->second.object);
+  slices_.erase(slice);
+}
+
+void ClusterState::keep(Kind kind, const ObjectKey& key) {
+  const auto mark = [&](auto& objects) {
+    if (const auto entry = objects.find(key); entry != objects.end()) entry->second.generation = generation(kind);
+  };
+  if (kind == Kind::service) mark(services_);
+  if (kind == Kind::endpoint_slice) mark(slices_);
+  if (kind == Kind::node && key.name == node_name_) node_generation_ = generation(kind);
+}
+
+void ClusterState::sweep(Kind kind) {
+  std::vector<ObjectKey> gone;
+  const auto collect = [&](const auto& objects) {
+    for (const auto& [key, held] : objects)
+      if (held.generation != generation(kind)) gone.push_back(key);
+  };
+  if (kind == Kind::service) collect(services_);
+  if (kind == Kind::endpoint_slice) collect(slices_);
+  if (kind == Kind::node && node_ && node_generation_ != generation(kind)) gone.push_back({"", node_name_});
+  for (const auto& key : gone) remove(kind, key);
+}
+
+void ClusterState::join(const EndpointSlice& slice) {
+  if (slice.ignored || slice.service.empty()) return;
+  const ObjectKey owner = owner_of(slice);
+  auto& names = slice_names_[owner];
+  names.insert(std::lower_bound(names.begin(), names.end(), slice.key.name), slice.key.name);
+  touch(owner);
+}
+
+void ClusterState::part(const EndpointSlice& slice) {
+  if (slice.ignored || slice.service.empty()) return;
+  const ObjectKey owner = owner_of(slice);
+  const auto entry = slice_names_.find(owner);
+  std::erase(entry->second, slice.key.name);
+  if (entry->second.empty()) slice_names_.erase(entry);
+  touch(owner);
+}
+
+void ClusterState::touch(const ObjectKey& service) {
+  if (!touched_.insert(service).second) return;
+  (is_urgent(service) ? urgent_ : queue_).push_back(service);
+}
+
+void ClusterState::touch_all() {
+  for (const auto& [key, held] : services_) touch(key);
+}
+
+std::optional<ObjectKey> ClusterState::take_touched() {
+  auto& from = urgent_.empty() ? queue_ : urgent_;
+  if (from.empty()) return {};
+  ObjectKey key = std::move(from.front());
+  from.pop_front();
+  touched_.erase(key);
+  return key;
+}
+
+const Service* ClusterState::service(const ObjectKey& key) const {
+  const auto entry = services_.find(key);
+  return entry == services_.end() || entry->second.object.ignored ? nullptr : &entry->second.object;
+}
+
+std::vector<const EndpointSlice*> ClusterState::slices_of(const ObjectKey& service) const {
+  std::vector<const EndpointSlice*> slices;
+  const auto names = slice_names_.find(service);
+  if (names == slice_names_.end()) return slices;
+  slices.reserve(names->second.size());
+  for (const auto& name : names->second) slices.push_back(&slices_.at({service.ns, name}).object);
+  return slices;
+}
+
+}  // namespace ipvsd

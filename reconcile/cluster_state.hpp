@@ -1,0 +1,79 @@
+// What the API said: the objects, and which Services an event touched. Pure; the order of events between kinds does not
+// matter to the result.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "model/event.hpp"
+
+namespace ipvsd {
+
+class ClusterState {
+ public:
+  // The state of the Node `node_name` is kept, events of others are ignored.
+  explicit ClusterState(std::string node_name) : node_name_(std::move(node_name)) {}
+
+  // O(the event): an event that changes nothing touches nothing.
+  void apply(ClusterEvent event);
+
+  // Services and EndpointSlices have each been listed completely once. Until then absence means nothing.
+  [[nodiscard]] bool synced() const { return listed_[0] && listed_[1]; }
+
+  // The next touched Service, the cluster's own first (default/kubernetes, then DNS); nothing when none is left.
+  [[nodiscard]] std::optional<ObjectKey> take_touched();
+  [[nodiscard]] std::size_t touched() const { return touched_.size(); }
+  // After a change of the node, everything.
+  void touch_all();
+
+  // The Service, unless it is absent or ignored.
+  [[nodiscard]] const Service* service(const ObjectKey& key) const;
+  // The slices of a Service, ignored ones left out, sorted by name.
+  [[nodiscard]] std::vector<const EndpointSlice*> slices_of(const ObjectKey& service) const;
+  [[nodiscard]] const Node* node() const { return node_ ? &*node_ : nullptr; }
+  // True once after each change of the Node.
+  [[nodiscard]] bool take_node_changed() { return std::exchange(node_changed_, false); }
+
+  [[nodiscard]] std::size_t service_count() const { return services_.size(); }
+  [[nodiscard]] std::size_t slice_count() const { return slices_.size(); }
+
+ private:
+  template <class T>
+  struct Held {
+    T object;
+    std::uint32_t generation = 0;  // of the last replacement that mentioned it
+  };
+
+  void upsert(Service service);
+  void upsert(EndpointSlice slice);
+  void upsert(Node node);
+  void remove(Kind kind, const ObjectKey& key);
+  void remove_slice(const ObjectKey& key);
+  void keep(Kind kind, const ObjectKey& key);
+  void sweep(Kind kind);
+  void touch(const ObjectKey& service);
+  void join(const EndpointSlice& slice);
+  void part(const EndpointSlice& slice);
+  [[nodiscard]] std::uint32_t generation(Kind kind) const { return generations_[static_cast<std::size_t>(kind)]; }
+
+  std::string node_name_;
+  std::unordered_map<ObjectKey, Held<Service>> services_;
+  std::unordered_map<ObjectKey, Held<EndpointSlice>> slices_;
+  std::unordered_map<ObjectKey, std::vector<std::string>> slice_names_;  // by Service; same namespace, sorted
+  std::optional<Node> node_;
+  std::uint32_t node_generation_ = 0;
+  bool node_changed_ = false;
+  std::array<std::uint32_t, 3> generations_{};
+  std::array<bool, 3> listed_{};
+
+  std::unordered_set<ObjectKey> touched_;
+  std::deque<ObjectKey> urgent_;
+  std::deque<ObjectKey> queue_;
+};
+
+}  // namespace ipvsd

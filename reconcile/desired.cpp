@@ -1,0 +1,170 @@
+#include "reconcile/desired.hpp"
+
+#include <algorithm>
+
+#include "scheduler/endpoints.hpp"
+
+namespace ipvsd {
+namespace {
+
+// Collects what one Service port of one family wants.
+class PortContribution {
+ public:
+  PortContribution(const Service& service, const ServicePort& port, const IpAddress& cluster_ip,
+                   std::span<const EndpointSlice* const> slices, const Policy& policy, const NodeView& view,
+                   Contribution& into)
+      : service_(service), port_(port), cluster_ip_(cluster_ip), policy_(policy), view_(view), into_(into),
+        candidates_(merge_endpoints(slices, cluster_ip.family(), port, policy.node_name)),
+        selection_(select_endpoints(candidates_, policy.node_name, view.zone)) {}
+
+  void add() {
+    loop_back();
+    cluster_ip();
+    for (const auto& address : service_.external_ips)
+      if (address.family() == family()) external_ip(address);
+    for (const auto& address : service_.load_balancer_ips)
+      if (address.family() == family()) load_balancer(address);
+    if (port_.node_port.number != 0) node_port();
+  }
+
+ private:
+  [[nodiscard]] Family family() const { return cluster_ip_.family(); }
+  [[nodiscard]] bool external_local() const { return service_.external_policy == TrafficPolicy::local; }
+  [[nodiscard]] IpSet set(SetKind kind) const { return {kind, family()}; }
+
+  // An empty local list falls back to the cluster's for outside frontends: the pods of this node can use them still.
+  [[nodiscard]] const std::vector<Destination>& external_list() const {
+    return external_local() && !selection_.local.empty() ? selection_.local : selection_.cluster;
+  }
+
+  void frontend(const IpAddress& address, Port port, const std::vector<Destination>& destinations) {
+    VirtualServer server;
+    server.key = {address, port_.protocol, port, 0};
+    server.scheduler = policy_.scheduler.name;
+    server.flags = policy_.scheduler.flags;
+    server.client_prefix = address.max_prefix();
+    if (service_.affinity) {
+      server.flags |= flag_persistent;
+      server.timeout = static_cast<std::uint32_t>(service_.affinity->count());
+    }
+    into_.frontends.push_back({std::move(server), destinations});
+  }
+
+  void bind(const IpAddress& address) {
+    into_.addresses.push_back(address);
+    into_.entries.push_back(ip_entry(set(SetKind::ipvs_ips), address));
+  }
+
+  void entry(SetKind kind, const IpAddress& address, Port port) {
+    into_.entries.push_back(ip_port_entry(set(kind), address, port_.protocol, port));
+  }
+
+  void loop_back() {
+    for (const auto& candidate : candidates_)
+      if (candidate.local)
+        into_.entries.push_back(ip_port_ip_entry(set(SetKind::loop_back), candidate.key.address, port_.protocol,
+                                                 candidate.key.port, candidate.key.address));
+  }
+
+  void cluster_ip() {
+    frontend(cluster_ip_, port_.port,
+             service_.internal_policy == TrafficPolicy::local ? selection_.local : selection_.cluster);
+    entry(SetKind::cluster_ip, cluster_ip_, port_.port);
+    bind(cluster_ip_);
+  }
+
+  void external_ip(const IpAddress& address) {
+    frontend(address, port_.port, external_list());
+    entry(external_local() ? SetKind::external_ip_local : SetKind::external_ip, address, port_.port);
+    if (!view_.has_elsewhere(address)) bind(address);
+  }
+
+  void load_balancer(const IpAddress& address) {
+    frontend(address, port_.port, external_list());
+    entry(SetKind::load_balancer, address, port_.port);
+    if (external_local()) entry(SetKind::load_balancer_local, address, port_.port);
+    source_ranges(address);
+    if (!view_.has_elsewhere(address)) bind(address);
+  }
+
+  void source_ranges(const IpAddress& address) {
+    std::vector<Cidr> ranges;
+    for (const auto& range : service_.source_ranges)
+      if (range.family() == family()) ranges.push_back(range);
+    // A range of length 0 restricts nothing, and the kernel's hash:ip,port,net cannot hold it.
+    const bool open = std::any_of(ranges.begin(), ranges.end(), [](const Cidr& range) { return range.prefix == 0; });
+    if (ranges.empty() || open) return;
+    bool contains_node = false;
+    for (const auto& range : ranges) {
+      into_.entries.push_back(ip_port_net_entry(set(SetKind::load_balancer_source_cidr), address, port_.protocol,
+                                                port_.port, range));
+      contains_node = contains_node || std::any_of(view_.primary.begin(), view_.primary.end(),
+                                                   [&](const IpAddress& node) { return range.contains(node); });
+    }
+    // The node's own connections to the VIP bear the VIP as their source.
+    if (contains_node)
+      into_.entries.push_back(ip_port_ip_entry(set(SetKind::load_balancer_source_ip), address, port_.protocol,
+                                               port_.port, address));
+    entry(SetKind::load_balancer_fw, address, port_.port);
+  }
+
+  void node_port() {
+    bool reachable = false;
+    for (const auto& address : view_.node_port_addresses) {
+      if (address.family() != family()) continue;
+      reachable = true;
+      frontend(address, port_.node_port, external_list());
+      if (port_.protocol != Protocol::sctp) continue;
+      entry(SetKind::node_port_sctp, address, port_.node_port);
+      if (external_local()) entry(SetKind::node_port_local_sctp, address, port_.node_port);
+    }
+    // The bitmaps match the port on any local address, so they stay empty where there is no address to serve it on.
+    if (!reachable || port_.protocol == Protocol::sctp) return;
+    const bool tcp = port_.protocol == Protocol::tcp;
+    bitmap(tcp ? SetKind::node_port_tcp : SetKind::node_port_udp);
+    if (external_local()) bitmap(tcp ? SetKind::node_port_local_tcp : SetKind::node_port_local_udp);
+  }
+
+  void bitmap(SetKind kind) { into_.entries.push_back(bitmap_entry(set(kind), port_.node_port)); }
+
+  const Service& service_;
+  const ServicePort& port_;
+  const IpAddress& cluster_ip_;
+  const Policy& policy_;
+  const NodeView& view_;
+  Contribution& into_;
+  std::vector<Candidate> candidates_;
+  Selection selection_;
+};
+
+template <class T>
+void sort_unique(std::vector<T>& values) {
+  std::sort(values.begin(), values.end());
+  values.erase(std::unique(values.begin(), values.end()), values.end());
+}
+
+}  // namespace
+
+Contribution desired(const Service& service, std::span<const EndpointSlice* const> slices, const Policy& policy,
+                     const NodeView& view) {
+  Contribution contribution;
+  for (const auto& cluster_ip : service.cluster_ips) {
+    for (const auto& port : service.ports)
+      PortContribution(service, port, cluster_ip, slices, policy, view, contribution).add();
+    if (service.health_check_node_port.number != 0)
+      contribution.entries.push_back(bitmap_entry({SetKind::health_check_node_port, cluster_ip.family()},
+                                                  service.health_check_node_port));
+  }
+  // An address may be external IP and load balancer IP at once, a port may be listed twice: the first one counts.
+  std::vector<Frontend>& frontends = contribution.frontends;
+  std::stable_sort(frontends.begin(), frontends.end(),
+                   [](const Frontend& a, const Frontend& b) { return a.server.key < b.server.key; });
+  frontends.erase(std::unique(frontends.begin(), frontends.end(),
+                              [](const Frontend& a, const Frontend& b) { return a.server.key == b.server.key; }),
+                  frontends.end());
+  sort_unique(contribution.addresses);
+  sort_unique(contribution.entries);
+  return contribution;
+}
+
+}  // namespace ipvsd

@@ -1,0 +1,459 @@
+#include "reconcile/ledger.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "scheduler/drain.hpp"
+
+namespace ipvsd {
+namespace {
+
+auto by_key(std::vector<Destination>& destinations, const DestinationKey& key) {
+  return std::lower_bound(destinations.begin(), destinations.end(), key,
+                          [](const Destination& destination, const DestinationKey& k) { return destination.key < k; });
+}
+
+std::vector<Destination> sorted_destinations(const ObservedVirtualServer& found) {
+  std::vector<Destination> destinations;
+  destinations.reserve(found.destinations.size());
+  for (const auto& observed : found.destinations) destinations.push_back(observed.destination);
+  std::sort(destinations.begin(), destinations.end(),
+            [](const Destination& a, const Destination& b) { return a.key < b.key; });
+  return destinations;
+}
+
+}  // namespace
+
+std::string to_string(const ObjectId& id) {
+  if (const auto* server = std::get_if<VirtualServerKey>(&id)) return "virtual server " + server->to_string();
+  if (const auto* bound = std::get_if<BoundAddress>(&id)) return "address " + bound->address.to_string();
+  const auto& entry = std::get<SetEntry>(id);
+  return fmt::format("{} {}", entry.set.name(), entry.element());
+}
+
+ObjectId object_of(const Operation& operation) {
+  if (const auto* server = std::get_if<VirtualServer>(&operation.target)) return server->key;
+  if (const auto* of = std::get_if<DestinationOf>(&operation.target)) return of->server;
+  if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) return *bound;
+  return std::get<SetEntry>(operation.target);
+}
+
+// --- desired --------------------------------------------------------------------------------------------------------
+
+template <class Key>
+void Ledger::touch_counted(std::vector<Key>& dirty, const Key& key, CountedRow& row) {
+  if (std::exchange(row.dirty, true)) return;
+  dirty.push_back(key);
+}
+
+template <class Key>
+void Ledger::count(std::unordered_map<Key, CountedRow>& rows, std::vector<Key>& dirty, const Key& key, int change) {
+  CountedRow& row = rows[key];
+  const bool before = row.claims > 0;
+  row.claims = static_cast<std::uint32_t>(static_cast<int>(row.claims) + change);
+  if (before != (row.claims > 0)) touch_counted(dirty, key, row);
+}
+
+void Ledger::contribute(const Service& service, Contribution contribution) {
+  const auto [entry, added] = owners_.try_emplace(service.key);
+  Owner& owner = entry->second;
+  // Counted up before counted down, so that what stays never reaches zero.
+  for (const auto& address : contribution.addresses) count(addresses_, dirty_addresses_, address, +1);
+  for (const auto& set_entry : contribution.entries) count(entries_, dirty_entries_, set_entry, +1);
+  for (const auto& address : owner.addresses) count(addresses_, dirty_addresses_, address, -1);
+  for (const auto& set_entry : owner.entries) count(entries_, dirty_entries_, set_entry, -1);
+
+  if (!added && owner.created != service.created)  // deleted and created anew: its claims lose their age
+    for (const auto& key : std::exchange(owner.servers, {})) unclaim(owner, key);
+  owner.key = service.key;
+  owner.created = service.created;
+  owner.addresses = std::move(contribution.addresses);
+  owner.entries = std::move(contribution.entries);
+
+  std::vector<VirtualServerKey> keys;
+  keys.reserve(contribution.frontends.size());
+  for (const auto& frontend : contribution.frontends) keys.push_back(frontend.server.key);
+  for (const auto& key : owner.servers)
+    if (!std::binary_search(keys.begin(), keys.end(), key)) unclaim(owner, key);
+  owner.servers = std::move(keys);
+  for (auto& frontend : contribution.frontends) claim(owner, std::move(frontend));
+}
+
+void Ledger::withdraw(const ObjectKey& service) {
+  const auto entry = owners_.find(service);
+  if (entry == owners_.end()) return;
+  const Owner& owner = entry->second;
+  for (const auto& address : owner.addresses) count(addresses_, dirty_addresses_, address, -1);
+  for (const auto& set_entry : owner.entries) count(entries_, dirty_entries_, set_entry, -1);
+  for (const auto& key : owner.servers) unclaim(owner, key);
+  owners_.erase(entry);
+}
+
+void Ledger::claim(const Owner& owner, Frontend frontend) {
+  const VirtualServerKey key = frontend.server.key;
+  ServerRow& row = servers_[key];
+  auto held = std::find_if(row.claims.begin(), row.claims.end(), [&](const Claim& c) { return c.owner == &owner; });
+  if (held != row.claims.end()) {
+    if (held->server == frontend.server && held->destinations == frontend.destinations) return;
+    held->server = std::move(frontend.server);
+    held->destinations = std::move(frontend.destinations);
+    if (held == row.claims.begin()) touch_server(key, row);
+    return;
+  }
+  const auto place = std::find_if(row.claims.begin(), row.claims.end(), [&](const Claim& c) {
+    return std::pair(owner.created, std::cref(owner.key)) < std::pair(c.owner->created, std::cref(c.owner->key));
+  });
+  const auto placed =
+      row.claims.insert(place, {&owner, std::move(frontend.server), std::move(frontend.destinations)});
+  if (placed == row.claims.begin()) touch_server(key, row);
+  if (row.claims.size() > 1) contested_.insert(key);
+}
+
+void Ledger::unclaim(const Owner& owner, const VirtualServerKey& key) {
+  ServerRow& row = servers_.at(key);
+  const bool was_first = row.claims.front().owner == &owner;
+  std::erase_if(row.claims, [&](const Claim& c) { return c.owner == &owner; });
+  if (was_first) touch_server(key, row);
+  if (row.claims.size() < 2) contested_.erase(key);
+}
+
+void Ledger::touch_server(const VirtualServerKey& key, ServerRow& row) {
+  if (std::exchange(row.dirty, true)) return;
+  dirty_servers_.push_back(key);
+}
+
+void Ledger::touch(const ObjectId& id) {
+  if (const auto* key = std::get_if<VirtualServerKey>(&id)) {
+    if (const auto row = servers_.find(*key); row != servers_.end()) touch_server(*key, row->second);
+  } else if (const auto* bound = std::get_if<BoundAddress>(&id)) {
+    if (const auto row = addresses_.find(bound->address); row != addresses_.end())
+      touch_counted(dirty_addresses_, bound->address, row->second);
+  } else {
+    const auto& entry = std::get<SetEntry>(id);
+    if (const auto row = entries_.find(entry); row != entries_.end())
+      touch_counted(dirty_entries_, entry, row->second);
+  }
+}
+
+// --- actual ---------------------------------------------------------------------------------------------------------
+
+void Ledger::observed(const KernelState& state, const std::unordered_set<VirtualServerKey>& owned) {
+  std::unordered_set<IpAddress> ours;
+  for (const auto& entry : state.entries) {
+    CountedRow& row = entries_[entry];
+    row.actual = row.ours = true;  // the sets are ours altogether
+    if (entry.set.kind == SetKind::ipvs_ips) ours.insert(entry.address);
+    touch_counted(dirty_entries_, entry, row);
+  }
+  for (const auto& address : state.bound) {
+    CountedRow& row = addresses_[address];
+    row.actual = true;
+    row.ours = ours.contains(address);
+    touch_counted(dirty_addresses_, address, row);
+  }
+  for (const auto& found : state.servers) {
+    ServerRow& row = servers_[found.server.key];
+    row.actual = found.server;
+    row.actual_destinations = sorted_destinations(found);
+    row.ours = owned.contains(found.server.key);
+    touch_server(found.server.key, row);
+  }
+}
+
+bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedVirtualServer>& found) {
+  const bool doubted = doubtful_servers_.erase(key) > 0;
+  const auto known = servers_.find(key);
+  if (!found) {
+    if (known == servers_.end()) return false;
+    ServerRow& row = known->second;
+    const bool differs = row.actual.has_value();
+    row.actual.reset();
+    row.actual_destinations.clear();
+    draining_.erase(key);
+    if (differs || doubted) touch_server(key, row);
+    return differs;
+  }
+  ServerRow& row = servers_[key];
+  auto destinations = sorted_destinations(*found);
+  const bool differs = row.actual != found->server || row.actual_destinations != destinations;
+  row.actual = found->server;
+  row.actual_destinations = std::move(destinations);
+  if (differs || doubted) touch_server(key, row);
+  return differs;
+}
+
+std::size_t Ledger::observed(IpSet set, const std::vector<SetEntry>& members) {
+  const std::unordered_set<SetEntry> present(members.begin(), members.end());
+  std::size_t differences = 0;
+  for (auto& [entry, row] : entries_) {
+    if (entry.set != set || !row.actual || present.contains(entry)) continue;
+    row.actual = false;
+    ++differences;
+    touch_counted(dirty_entries_, entry, row);
+  }
+  for (const auto& entry : members) {
+    CountedRow& row = entries_[entry];
+    row.ours = true;
+    if (std::exchange(row.actual, true)) continue;
+    ++differences;
+    touch_counted(dirty_entries_, entry, row);
+  }
+  return differences;
+}
+
+bool Ledger::observed(const IpAddress& address, bool bound) {
+  const auto known = addresses_.find(address);
+  if (known == addresses_.end()) return false;  // somebody else's address on our link
+  if (std::exchange(known->second.actual, bound) == bound) return false;
+  touch_counted(dirty_addresses_, address, known->second);
+  return true;
+}
+
+std::size_t Ledger::observed_bound(const std::unordered_set<IpAddress>& bound) {
+  std::size_t missing = 0;
+  for (auto& [address, row] : addresses_) {
+    const bool is_bound = bound.contains(address);
+    if (std::exchange(row.actual, is_bound) == is_bound) continue;
+    missing += is_bound ? 0 : 1;
+    touch_counted(dirty_addresses_, address, row);
+  }
+  return missing;
+}
+
+void Ledger::performed(const Operation& operation) {
+  if (const auto* server = std::get_if<VirtualServer>(&operation.target)) {
+    performed_server(operation.verb, *server);
+  } else if (const auto* of = std::get_if<DestinationOf>(&operation.target)) {
+    performed_destination(operation.verb, *of);
+  } else if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) {
+    performed_counted(addresses_, operation.verb, bound->address);
+  } else {
+    performed_counted(entries_, operation.verb, std::get<SetEntry>(operation.target));
+  }
+}
+
+template <class Key>
+void Ledger::performed_counted(std::unordered_map<Key, CountedRow>& rows, Verb verb, const Key& key) {
+  CountedRow& row = rows[key];
+  row.actual = row.ours = verb != Verb::remove;
+  row.doubtful = false;
+  if (!row.actual && row.claims == 0 && !row.dirty) rows.erase(key);
+}
+
+void Ledger::doubt(const ObjectId& id) {
+  if (const auto* key = std::get_if<VirtualServerKey>(&id)) {
+    doubtful_servers_.insert(*key);
+    servers_[*key].ours = true;
+  } else if (const auto* bound = std::get_if<BoundAddress>(&id)) {
+    CountedRow& row = addresses_[bound->address];
+    row.doubtful = row.ours = true;
+  } else {
+    CountedRow& row = entries_[std::get<SetEntry>(id)];
+    row.doubtful = row.ours = true;
+  }
+}
+
+void Ledger::performed_server(Verb verb, const VirtualServer& server) {
+  ServerRow& row = servers_[server.key];
+  if (verb == Verb::remove) {
+    row.actual.reset();
+    row.actual_destinations.clear();
+    draining_.erase(server.key);
+    forget_if_empty(server.key);
+    return;
+  }
+  row.actual = server;
+  row.ours = true;
+}
+
+void Ledger::performed_destination(Verb verb, const DestinationOf& of) {
+  ServerRow& row = servers_[of.server];
+  const auto place = by_key(row.actual_destinations, of.destination.key);
+  const bool known = place != row.actual_destinations.end() && place->key == of.destination.key;
+  if (verb == Verb::remove) {
+    if (known) row.actual_destinations.erase(place);
+  } else if (known) {
+    *place = of.destination;
+  } else {
+    row.actual_destinations.insert(place, of.destination);
+  }
+  if (verb == Verb::set && of.destination.weight == 0) draining_.insert(of.server);
+}
+
+void Ledger::forget_if_empty(const VirtualServerKey& key) {
+  const auto row = servers_.find(key);
+  if (row != servers_.end() && row->second.claims.empty() && !row->second.actual && !row->second.dirty &&
+      !doubtful_servers_.contains(key))
+    servers_.erase(row);
+}
+
+// --- the difference -------------------------------------------------------------------------------------------------
+
+void Ledger::start_pruning() {
+  if (std::exchange(pruning_, true)) return;
+  for (auto& [key, row] : servers_)
+    if (row.claims.empty()) touch_server(key, row);
+  for (auto& [address, row] : addresses_)
+    if (row.claims == 0) touch_counted(dirty_addresses_, address, row);
+  for (auto& [entry, row] : entries_)
+    if (row.claims == 0) touch_counted(dirty_entries_, entry, row);
+}
+
+bool Ledger::excluded(const VirtualServerKey& key) const {
+  return std::any_of(exclude_cidrs_.begin(), exclude_cidrs_.end(),
+                     [&](const Cidr& cidr) { return cidr.contains(key.address); });
+}
+
+Plan Ledger::plan() {
+  Plan plan;
+  for (const auto& key : std::exchange(dirty_servers_, {})) {
+    ServerRow& row = servers_.at(key);
+    row.dirty = false;
+    plan_server(key, row, plan);
+    forget_if_empty(key);
+  }
+  for (const auto& address : std::exchange(dirty_addresses_, {})) {
+    CountedRow& row = addresses_.at(address);
+    row.dirty = false;
+    if (row.claims > 0 && (!row.actual || row.doubtful))
+      plan[Phase::bind].push_back({Verb::add, BoundAddress{address}});
+    if (row.claims == 0 && (row.actual || row.doubtful) && row.ours && pruning_)
+      plan[Phase::unbind].push_back({Verb::remove, BoundAddress{address}});
+    if (row.claims == 0 && !row.actual && !row.doubtful) addresses_.erase(address);
+  }
+  for (const auto& entry : std::exchange(dirty_entries_, {})) {
+    CountedRow& row = entries_.at(entry);
+    row.dirty = false;
+    const bool admits = set_order(entry.set.kind).admits;
+    if (row.claims > 0 && (!row.actual || row.doubtful))
+      plan[admits ? Phase::admit : Phase::restrict_].push_back({Verb::add, entry});
+    if (row.claims == 0 && (row.actual || row.doubtful) && pruning_)
+      plan[admits ? Phase::shut_out : Phase::unrestrict].push_back({Verb::remove, entry});
+    if (row.claims == 0 && !row.actual && !row.doubtful) entries_.erase(entry);
+  }
+  // By set, in the order of set_order(): entries of one set travel together.
+  const auto place = [](const Operation& operation) {
+    const IpSet& set = std::get<SetEntry>(operation.target).set;
+    return std::pair(set_order(set.kind).rank, set.family);
+  };
+  for (const auto phase : {Phase::restrict_, Phase::admit})
+    std::stable_sort(plan[phase].begin(), plan[phase].end(),
+                     [&](const Operation& a, const Operation& b) { return place(a) < place(b); });
+  for (const auto phase : {Phase::shut_out, Phase::unrestrict})
+    std::stable_sort(plan[phase].begin(), plan[phase].end(),
+                     [&](const Operation& a, const Operation& b) { return place(b) < place(a); });
+  return plan;
+}
+
+void Ledger::plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan) {
+  if (row.claims.empty()) {
+    if (row.actual && row.ours && pruning_ && !excluded(key))
+      plan[Phase::unserve].push_back({Verb::remove, *row.actual});
+    return;
+  }
+  const VirtualServer& wanted = row.claims.front().server;
+  row.ours = row.ours || row.actual;  // whoever made it: it serves one of our Services now
+  if (!row.actual) plan[Phase::serve].push_back({Verb::add, wanted});
+  else if (*row.actual != wanted) plan[Phase::serve].push_back({Verb::set, wanted});
+  plan_destinations(key, row, plan);
+}
+
+void Ledger::plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan) {
+  const auto& wanted = row.claims.front().destinations;
+  const auto& actual = row.actual_destinations;
+  auto want = wanted.begin();
+  auto have = actual.begin();
+  while (want != wanted.end() || have != actual.end()) {
+    if (have == actual.end() || (want != wanted.end() && want->key < have->key)) {
+      plan[Phase::fill].push_back({Verb::add, DestinationOf{key, *want++}});
+    } else if (want == wanted.end() || have->key < want->key) {
+      Destination leaving = *have++;
+      if (!drains(key.protocol)) {
+        plan[Phase::retire].push_back({Verb::remove, DestinationOf{key, leaving}});
+      } else if (leaving.weight == 0) {
+        draining_.insert(key);  // found so at start, or set so before
+      } else {
+        leaving.weight = 0;
+        plan[Phase::retire].push_back({Verb::set, DestinationOf{key, leaving}});
+      }
+    } else {
+      if (*want != *have) plan[Phase::fill].push_back({Verb::set, DestinationOf{key, *want}});
+      ++want;
+      ++have;
+    }
+  }
+}
+
+Plan Ledger::plan_removals(const ObservedVirtualServer& found) {
+  Plan plan;
+  const auto entry = servers_.find(found.server.key);
+  if (entry == servers_.end() || entry->second.claims.empty()) {
+    draining_.erase(found.server.key);
+    return plan;
+  }
+  const auto& wanted = entry->second.claims.front().destinations;
+  bool waiting = false;
+  for (const auto& observed : found.destinations) {
+    const auto& key = observed.destination.key;
+    const auto want = std::lower_bound(wanted.begin(), wanted.end(), key,
+                                       [](const Destination& d, const DestinationKey& k) { return d.key < k; });
+    if ((want != wanted.end() && want->key == key) || observed.destination.weight != 0) continue;
+    if (drained(observed))
+      plan[Phase::retire].push_back({Verb::remove, DestinationOf{found.server.key, observed.destination}});
+    else
+      waiting = true;
+  }
+  if (!waiting && plan.empty()) draining_.erase(found.server.key);
+  return plan;
+}
+
+// --- readers --------------------------------------------------------------------------------------------------------
+
+std::vector<Conflict> Ledger::conflicts() const {
+  std::vector<Conflict> conflicts;
+  for (const auto& key : contested_) {
+    const auto& claims = servers_.at(key).claims;
+    for (std::size_t i = 1; i < claims.size(); ++i)
+      conflicts.push_back({key, claims.front().owner->key, claims[i].owner->key});
+  }
+  return conflicts;
+}
+
+std::vector<VirtualServerKey> Ledger::servers() const {
+  std::vector<VirtualServerKey> keys;
+  keys.reserve(servers_.size());
+  for (const auto& [key, row] : servers_) keys.push_back(key);
+  return keys;
+}
+
+bool Ledger::is_actual(const VirtualServerKey& key) const {
+  const auto row = servers_.find(key);
+  return row != servers_.end() && row->second.actual.has_value();
+}
+
+std::optional<ObjectKey> Ledger::owner_of(const ObjectId& id) const {
+  if (const auto* key = std::get_if<VirtualServerKey>(&id)) {
+    const auto row = servers_.find(*key);
+    if (row != servers_.end() && !row->second.claims.empty()) return row->second.claims.front().owner->key;
+  }
+  return {};
+}
+
+Ledger::Size Ledger::actual_size() const {
+  Size size;
+  size.services = owners_.size();
+  for (const auto& [key, row] : servers_) {
+    size.servers += row.actual ? 1 : 0;
+    size.destinations += row.actual_destinations.size();
+  }
+  for (const auto& [address, row] : addresses_) size.addresses += row.actual ? 1 : 0;
+  for (const auto& [entry, row] : entries_) size.entries += row.actual ? 1 : 0;
+  return size;
+}
+
+bool Ledger::settled() const {
+  return dirty_servers_.empty() && dirty_addresses_.empty() && dirty_entries_.empty();
+}
+
+}  // namespace ipvsd

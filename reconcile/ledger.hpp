@@ -1,0 +1,153 @@
+// Desired beside actual, object by object. The diff is by kernel object and not by Service: an address, a set entry or a
+// virtual server that several Services claim is one row here, and when it moves from one to another it is updated in
+// place. "Actual" is what the kernel acknowledged or showed, never what was sent.
+//
+// Pure; one thread.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+#include <variant>
+#include <vector>
+
+#include "reconcile/desired.hpp"
+#include "reconcile/plan.hpp"
+
+namespace ipvsd {
+
+// A row: the thing that is planned, can fail, and is retried, as one.
+using ObjectId = std::variant<VirtualServerKey, BoundAddress, SetEntry>;
+[[nodiscard]] std::string to_string(const ObjectId& id);
+// The row that an operation belongs to.
+[[nodiscard]] ObjectId object_of(const Operation& operation);
+
+// Two Services want the same address, port and protocol. The older one (by creation, then by name) has it.
+struct Conflict {
+  VirtualServerKey server;
+  ObjectKey owner;
+  ObjectKey loser;
+  friend bool operator==(const Conflict&, const Conflict&) = default;
+};
+
+class Ledger {
+ public:
+  explicit Ledger(std::vector<Cidr> exclude_cidrs) : exclude_cidrs_(std::move(exclude_cidrs)) {}
+
+  // --- desired: all a Service wants replaces what it wanted before --------------------------------------------------
+  void contribute(const Service& service, Contribution contribution);
+  void withdraw(const ObjectKey& service);
+
+  // --- actual -------------------------------------------------------------------------------------------------------
+  // Everything, at start. What is not ours (see owned() in reconcile/ownership.hpp) is remembered, and touched only if
+  // something desired has the same key.
+  void observed(const KernelState& state, const std::unordered_set<VirtualServerKey>& owned);
+  // One virtual server, at any time; returns whether it differed from what was known.
+  bool observed(const VirtualServerKey& key, const std::optional<ObservedVirtualServer>& found);
+  // The members of one set; returns how many differed.
+  std::size_t observed(IpSet set, const std::vector<SetEntry>& members);
+  // An address on kube-ipvs0 that appeared or went; returns whether that was news.
+  bool observed(const IpAddress& address, bool bound);
+  // All addresses on kube-ipvs0; returns how many of ours were missing.
+  std::size_t observed_bound(const std::unordered_set<IpAddress>& bound);
+  // An operation that the kernel acknowledged.
+  void performed(const Operation& operation);
+  // An operation on this row may or may not have happened. Until it is seen again or written successfully, the row is
+  // taken for neither present nor absent, and never forgotten.
+  void doubt(const ObjectId& id);
+  [[nodiscard]] std::vector<VirtualServerKey> doubtful_servers() const {
+    return {doubtful_servers_.begin(), doubtful_servers_.end()};
+  }
+
+  // --- the difference -----------------------------------------------------------------------------------------------
+  // From now on what nobody desires goes. Before the first complete view of the API, absence means nothing.
+  void start_pruning();
+  // The operations for every row touched since the last call.
+  [[nodiscard]] Plan plan();
+  // Plans the row again although nothing about it changed (after a failure).
+  void touch(const ObjectId& id);
+
+  // --- draining -----------------------------------------------------------------------------------------------------
+  // Virtual servers with destinations at weight 0 that wait for their connections to end.
+  [[nodiscard]] const std::unordered_set<VirtualServerKey>& draining() const { return draining_; }
+  // Of what was just observed: the removals of destinations that are unwanted, at weight 0 and idle.
+  [[nodiscard]] Plan plan_removals(const ObservedVirtualServer& found);
+
+  // --- what a reader asks -------------------------------------------------------------------------------------------
+  [[nodiscard]] std::vector<Conflict> conflicts() const;
+  [[nodiscard]] std::size_t conflict_count() const { return contested_.size(); }
+  [[nodiscard]] std::vector<VirtualServerKey> servers() const;
+  [[nodiscard]] std::size_t server_count() const { return servers_.size(); }
+  [[nodiscard]] bool is_actual(const VirtualServerKey& key) const;
+  // Who wants the row; empty if nobody does or many do.
+  [[nodiscard]] std::optional<ObjectKey> owner_of(const ObjectId& id) const;
+  struct Size {
+    std::size_t servers = 0, destinations = 0, addresses = 0, entries = 0, services = 0;
+    friend bool operator==(const Size&, const Size&) = default;
+  };
+  [[nodiscard]] Size actual_size() const;
+  // Desired and actual agree, up to draining destinations.
+  [[nodiscard]] bool settled() const;
+
+ private:
+  struct Owner {
+    ObjectKey key;
+    std::chrono::sys_seconds created{};
+    std::vector<VirtualServerKey> servers;
+    std::vector<IpAddress> addresses;
+    std::vector<SetEntry> entries;
+  };
+  struct Claim {
+    const Owner* owner;
+    VirtualServer server;
+    std::vector<Destination> destinations;  // sorted by key
+  };
+  struct ServerRow {
+    std::vector<Claim> claims;  // the rightful owner first
+    std::optional<VirtualServer> actual;
+    std::vector<Destination> actual_destinations;  // sorted by key
+    bool ours = false;   // may be removed when nobody claims it
+    bool dirty = false;
+  };
+  struct CountedRow {
+    std::uint32_t claims = 0;
+    bool actual = false;
+    bool doubtful = false;
+    bool ours = false;
+    bool dirty = false;
+  };
+
+  void claim(const Owner& owner, Frontend frontend);
+  void unclaim(const Owner& owner, const VirtualServerKey& key);
+  void touch_server(const VirtualServerKey& key, ServerRow& row);
+  template <class Key>
+  void count(std::unordered_map<Key, CountedRow>& rows, std::vector<Key>& dirty, const Key& key, int change);
+  template <class Key>
+  void touch_counted(std::vector<Key>& dirty, const Key& key, CountedRow& row);
+  template <class Key>
+  void performed_counted(std::unordered_map<Key, CountedRow>& rows, Verb verb, const Key& key);
+
+  void plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan);
+  void plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
+  [[nodiscard]] bool excluded(const VirtualServerKey& key) const;
+
+  void performed_server(Verb verb, const VirtualServer& server);
+  void performed_destination(Verb verb, const DestinationOf& of);
+  void forget_if_empty(const VirtualServerKey& key);
+
+  std::vector<Cidr> exclude_cidrs_;
+  bool pruning_ = false;
+  std::unordered_map<ObjectKey, Owner> owners_;
+  std::unordered_map<VirtualServerKey, ServerRow> servers_;
+  std::unordered_map<IpAddress, CountedRow> addresses_;
+  std::unordered_map<SetEntry, CountedRow> entries_;
+  std::vector<VirtualServerKey> dirty_servers_;
+  std::vector<IpAddress> dirty_addresses_;
+  std::vector<SetEntry> dirty_entries_;
+  std::unordered_set<VirtualServerKey> draining_;
+  std::unordered_set<VirtualServerKey> doubtful_servers_;
+  std::unordered_set<VirtualServerKey> contested_;
+};
+
+}  // namespace ipvsd

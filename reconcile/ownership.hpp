@@ -1,0 +1,18 @@
+// What of the kernel's state is ours. Ownership is kept in the kernel itself, in the sets, and so holds across restarts,
+// crashes and a take-over from kube-proxy.
+#pragma once
+
+#include <unordered_set>
+#include <vector>
+
+#include "model/kernel.hpp"
+
+namespace ipvsd {
+
+// A virtual server is ours if its address is in KUBE-IPVS-IPS; or its address and port are in a set of external or load
+// balancer addresses (those may sit on another link); or it is on one of the node's `addresses` with its port in a
+// NODE-PORT set. One by firewall mark never is.
+[[nodiscard]] std::unordered_set<VirtualServerKey> owned(const KernelState& state,
+                                                         const std::vector<LinkAddress>& addresses);
+
+}  // namespace ipvsd

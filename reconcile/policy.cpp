@@ -1,0 +1,43 @@
+#include "reconcile/policy.hpp"
+
+#include <algorithm>
+
+namespace ipvsd {
+namespace {
+
+void sort_unique(std::vector<IpAddress>& addresses) {
+  std::sort(addresses.begin(), addresses.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+}
+
+bool serves_node_ports(const Policy& policy, const std::vector<IpAddress>& primary, const IpAddress& address) {
+  if (address.is_loopback() || (address.family() == Family::ipv6 && address.is_link_local())) return false;
+  const bool is_primary = std::find(primary.begin(), primary.end(), address) != primary.end();
+  if (policy.node_port_primary && is_primary) return true;
+  if (policy.node_port_cidrs.empty()) return !policy.node_port_primary;
+  return std::any_of(policy.node_port_cidrs.begin(), policy.node_port_cidrs.end(),
+                     [&](const Cidr& cidr) { return cidr.contains(address); });
+}
+
+}  // namespace
+
+bool NodeView::has_elsewhere(const IpAddress& address) const {
+  return std::binary_search(elsewhere.begin(), elsewhere.end(), address);
+}
+
+NodeView node_view(const Policy& policy, const std::string& zone, const std::vector<IpAddress>& primary,
+                   const std::vector<LinkAddress>& addresses) {
+  NodeView view;
+  view.zone = zone;
+  view.primary = primary;
+  for (const auto& [link, address, prefix] : addresses) {
+    if (link == ipvs_link_name) continue;
+    view.elsewhere.push_back(address);
+    if (serves_node_ports(policy, primary, address)) view.node_port_addresses.push_back(address);
+  }
+  sort_unique(view.elsewhere);
+  sort_unique(view.node_port_addresses);
+  return view;
+}
+
+}  // namespace ipvsd

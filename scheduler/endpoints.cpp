@@ -1,0 +1,106 @@
+#include "scheduler/endpoints.hpp"
+
+#include <algorithm>
+#include <functional>
+
+namespace ipvsd {
+namespace {
+
+int rank(const Candidate& candidate) { return candidate.ready ? 2 : candidate.fallback ? 1 : 0; }
+
+bool names(const std::vector<std::string>& hints, std::string_view name) {
+  return std::find(hints.begin(), hints.end(), name) != hints.end();
+}
+
+Destination destination_of(const Candidate& candidate) {
+  Destination destination;
+  destination.key = candidate.key;
+  return destination;
+}
+
+// The candidates that `use` takes, of which the ready ones go before those that only fall back.
+template <class Use>
+std::vector<Destination> ready_else_fallback(std::span<const Candidate> candidates, Use use_ready, Use use_fallback) {
+  std::vector<Destination> chosen;
+  for (const auto& candidate : candidates)
+    if (candidate.ready && use_ready(candidate)) chosen.push_back(destination_of(candidate));
+  if (!chosen.empty()) return chosen;
+  for (const auto& candidate : candidates)
+    if (candidate.fallback && use_fallback(candidate)) chosen.push_back(destination_of(candidate));
+  return chosen;
+}
+
+}  // namespace
+
+std::vector<Candidate> merge_endpoints(std::span<const EndpointSlice* const> slices, Family family,
+                                       const ServicePort& port, std::string_view node_name) {
+  std::vector<Candidate> candidates;
+  for (const auto* slice : slices) {
+    if (slice->family != family) continue;
+    for (const auto& endpoint_port : slice->ports) {
+      if (endpoint_port.name != port.name || endpoint_port.protocol != port.protocol) continue;
+      for (const auto& endpoint : slice->endpoints) {
+        Candidate candidate;
+        candidate.key = {endpoint.address, endpoint_port.port};
+        candidate.ready = endpoint.ready;
+        candidate.fallback = !endpoint.ready && endpoint.serving && endpoint.terminating;
+        candidate.local = !endpoint.node_name.empty() && endpoint.node_name == node_name;
+        candidate.source = &endpoint;
+        candidates.push_back(candidate);
+      }
+    }
+  }
+  // Stable: among equals the first slice's copy stays in front.
+  std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return a.key != b.key ? a.key < b.key : rank(a) > rank(b);
+  });
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    if (kept > 0 && candidates[kept - 1].key == candidates[i].key)
+      candidates[kept - 1].local |= candidates[i].local;
+    else
+      candidates[kept++] = candidates[i];
+  }
+  candidates.resize(kept);
+  return candidates;
+}
+
+Topology topology_of(std::span<const Candidate> candidates, std::string_view node_name, std::string_view zone) {
+  bool any = false;
+  bool all_nodes = true;
+  bool all_zones = true;
+  bool this_node = false;
+  bool this_zone = false;
+  for (const auto& candidate : candidates) {
+    if (!candidate.ready) continue;
+    any = true;
+    all_nodes = all_nodes && !candidate.source->for_nodes.empty();
+    all_zones = all_zones && !candidate.source->for_zones.empty();
+    this_node = this_node || names(candidate.source->for_nodes, node_name);
+    this_zone = this_zone || (!zone.empty() && names(candidate.source->for_zones, zone));
+  }
+  if (any && all_nodes && this_node) return Topology::same_node;
+  if (any && all_zones && this_zone) return Topology::same_zone;
+  return Topology::none;
+}
+
+Selection select_endpoints(std::span<const Candidate> candidates, std::string_view node_name, std::string_view zone) {
+  using Use = std::function<bool(const Candidate&)>;
+  const Topology topology = topology_of(candidates, node_name, zone);
+  const Use hinted = [&](const Candidate& candidate) {
+    if (topology == Topology::same_node) return names(candidate.source->for_nodes, node_name);
+    if (topology == Topology::same_zone) return names(candidate.source->for_zones, zone);
+    return true;
+  };
+  const Use everywhere = [](const Candidate&) { return true; };
+  const Use here = [](const Candidate& candidate) { return candidate.local; };
+
+  Selection selection;
+  selection.cluster = ready_else_fallback<Use>(candidates, hinted, everywhere);
+  selection.local = ready_else_fallback<Use>(candidates, here, here);
+  selection.has_any =
+      std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.ready || c.fallback; });
+  return selection;
+}
+
+}  // namespace ipvsd

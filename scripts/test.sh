@@ -1,0 +1,76 @@
+#!/bin/bash
+# Every suite: unit and golden tests in three builds, the kernel suite on a kernel with IPVS, the conformance
+# scenarios. Ends with one line "N passed, N failed"; non-zero if anything failed.
+set -u
+cd "$(dirname "$(realpath "$0")")/.." || exit 1
+exec </dev/null
+
+passed=0
+failed=0
+
+# A step that could not run at all counts as one failure.
+broken() {
+  echo "FAILED: $*"
+  failed=$((failed + 1))
+}
+
+# Adds the last "N passed, N failed" of the file $1; a step without such a line is broken.
+count() {
+  local line
+  line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$1" | tail -n 1)
+  if [ -z "$line" ]; then
+    broken "$2 ended without a count"
+    return
+  fi
+  passed=$((passed + ${line%% *}))
+  line=${line#*, }
+  failed=$((failed + ${line%% *}))
+}
+
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+
+# meson_suite FOLDER NAME SETUP-OPTION... : configure, build, run the suites that need neither root nor a network.
+meson_suite() {
+  local folder=$1 name=$2
+  shift 2
+  echo
+  echo "== $name ($folder)"
+  if ! { [ -f "$folder/build.ninja" ] || meson setup "$folder" "$@"; } || ! ninja -C "$folder"; then
+    broken "$name does not build"
+    return
+  fi
+  rm -f "$folder/meson-logs/testlog.json"
+  $run_under meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 5 --suite unit --suite golden
+  /usr/bin/python3 scripts/tally.py "$folder/meson-logs/testlog.json" | tee "$log/tally"
+  count "$log/tally" "$name"
+}
+
+echo "== packages"
+scripts/deps.sh || broken "scripts/deps.sh"
+
+run_under=
+meson_suite build "unit and golden, gcc, release" --buildtype=release
+
+export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+CXX=clang++-14 meson_suite build-asan "unit and golden, clang, ASan and UBSan" \
+  -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false
+
+# Without address randomization: TSan's shadow does not fit around every layout.
+run_under="setarch $(uname -m) -R"
+CXX=g++ meson_suite build-tsan "unit and golden, gcc, TSan" -Dwerror=true -Db_sanitize=thread
+run_under=
+
+echo
+echo "== kernel"
+test/kernel/run.sh 2>&1 | tee "$log/kernel"
+count "$log/kernel" "the kernel suite"
+
+echo
+echo "== conformance"
+scripts/conformance.sh --expected-to-pass 2>&1 | tee "$log/conformance"
+count "$log/conformance" "conformance"
+
+echo
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]

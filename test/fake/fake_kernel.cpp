@@ -1,0 +1,174 @@
+#include "test/fake/fake_kernel.hpp"
+
+#include <fmt/format.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+
+namespace ipvsd::test {
+
+FakeKernel::FakeKernel() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+Result<void> FakeKernel::prepare() {
+  prepared_ = true;
+  return {};
+}
+
+Result<void> FakeKernel::unprepare() {
+  prepared_ = false;
+  bound_.clear();
+  entries_.clear();
+  return {};
+}
+
+std::vector<Failure> FakeKernel::execute(std::span<const Operation> operations) {
+  ++calls;
+  std::vector<Failure> failures;
+  for (std::size_t i = 0; i < operations.size(); ++i) {
+    log_.push_back(operations[i]);
+    const auto planned = fault ? fault(operations[i]) : std::nullopt;
+    if (planned && !planned->takes_effect) {
+      failures.push_back({i, planned->error});
+      continue;
+    }
+    const auto done = perform(operations[i]);
+    if (planned) failures.push_back({i, planned->error});
+    else if (!done) failures.push_back({i, done.error().within(to_string(operations[i]))});
+  }
+  return failures;
+}
+
+Result<void> FakeKernel::perform(const Operation& operation) {
+  return std::visit([&](const auto& target) { return perform(operation.verb, target); }, operation.target);
+}
+
+Result<void> FakeKernel::perform(Verb verb, const VirtualServer& server) {
+  const auto row = servers_.find(server.key);
+  if (verb == Verb::add) {
+    if (row != servers_.end()) return fail_errno(EEXIST, "fake");
+    servers_[server.key].server = server;
+    return {};
+  }
+  if (row == servers_.end()) return fail_errno(ESRCH, "fake");
+  if (verb == Verb::set) row->second.server = server;
+  else servers_.erase(row);
+  return {};
+}
+
+Result<void> FakeKernel::perform(Verb verb, const DestinationOf& of) {
+  const auto row = servers_.find(of.server);
+  if (row == servers_.end()) return fail_errno(ESRCH, "fake");
+  auto& destinations = row->second.destinations;
+  const auto found = destinations.find(of.destination.key);
+  if (verb == Verb::add) {
+    if (found != destinations.end()) return fail_errno(EEXIST, "fake");
+    destinations[of.destination.key].destination = of.destination;
+    return {};
+  }
+  if (found == destinations.end()) return fail_errno(ENOENT, "fake");
+  if (verb == Verb::set) found->second.destination = of.destination;
+  else destinations.erase(found);
+  return {};
+}
+
+Result<void> FakeKernel::perform(Verb verb, const BoundAddress& bound) {
+  if (!prepared_) return fail_errno(ENODEV, "fake");
+  const bool changed = verb == Verb::add ? bound_.insert(bound.address).second : bound_.erase(bound.address) > 0;
+  if (changed)
+    pending_.emplace_back(AddressChange{
+        verb == Verb::add, {std::string(ipvs_link_name), bound.address, bound.address.max_prefix()}});
+  return {};
+}
+
+Result<void> FakeKernel::perform(Verb verb, const SetEntry& entry) {
+  if (!prepared_) return fail_errno(ENOENT, "fake");
+  if (verb == Verb::add) entries_.insert(entry);
+  else entries_.erase(entry);
+  return {};
+}
+
+Result<KernelState> FakeKernel::observe() {
+  ++observations;
+  KernelState state;
+  for (const auto& [key, row] : servers_) {
+    ObservedVirtualServer found{row.server, {}};
+    for (const auto& [destination_key, destination] : row.destinations) found.destinations.push_back(destination);
+    state.servers.push_back(std::move(found));
+  }
+  state.bound.assign(bound_.begin(), bound_.end());
+  state.entries.assign(entries_.begin(), entries_.end());
+  return state;
+}
+
+Result<std::optional<ObservedVirtualServer>> FakeKernel::observe(const VirtualServerKey& key) {
+  ++observations;
+  const auto row = servers_.find(key);
+  if (row == servers_.end()) return std::optional<ObservedVirtualServer>{};
+  ObservedVirtualServer found{row->second.server, {}};
+  for (const auto& [destination_key, destination] : row->second.destinations) found.destinations.push_back(destination);
+  return std::optional(std::move(found));
+}
+
+Result<std::vector<SetEntry>> FakeKernel::members(IpSet set) {
+  ++observations;
+  if (!prepared_) return fail_errno(ENOENT, "fake");
+  std::vector<SetEntry> members;
+  std::copy_if(entries_.begin(), entries_.end(), std::back_inserter(members),
+               [&](const SetEntry& entry) { return entry.set == set; });
+  return members;
+}
+
+Result<std::vector<LinkAddress>> FakeKernel::addresses() {
+  std::vector<LinkAddress> all(node_addresses_.begin(), node_addresses_.end());
+  for (const auto& address : bound_) all.push_back({std::string(ipvs_link_name), address, address.max_prefix()});
+  return all;
+}
+
+std::vector<Notification> FakeKernel::notifications() { return std::exchange(pending_, {}); }
+
+void FakeKernel::add_node_address(const std::string& link, const std::string& address, std::uint8_t prefix) {
+  const LinkAddress added{link, *IpAddress::parse(address), prefix};
+  node_addresses_.insert(added);
+  pending_.emplace_back(AddressChange{true, added});
+}
+
+void FakeKernel::remove_node_address(const std::string& link, const std::string& address) {
+  const auto ip = *IpAddress::parse(address);
+  const auto found = std::find_if(node_addresses_.begin(), node_addresses_.end(),
+                                  [&](const LinkAddress& a) { return a.link == link && a.address == ip; });
+  if (found == node_addresses_.end()) return;
+  pending_.emplace_back(AddressChange{false, *found});
+  node_addresses_.erase(found);
+}
+
+void FakeKernel::set_connections(const VirtualServerKey& server, const DestinationKey& destination,
+                                 std::uint32_t active) {
+  servers_.at(server).destinations.at(destination).active_connections = active;
+}
+
+void FakeKernel::foreign(const Operation& operation) { (void)perform(operation); }
+
+void FakeKernel::remove_link() {
+  for (const auto& address : bound_)
+    pending_.emplace_back(AddressChange{false, {std::string(ipvs_link_name), address, address.max_prefix()}});
+  pending_.emplace_back(LinkChange{std::string(ipvs_link_name), false});
+  bound_.clear();
+}
+
+std::vector<Operation> FakeKernel::take_log() { return std::exchange(log_, {}); }
+
+std::string FakeKernel::text() const {
+  std::vector<std::string> lines;
+  for (const auto& [key, row] : servers_) {
+    lines.push_back(to_string(Operation{Verb::add, row.server}));
+    for (const auto& [destination_key, destination] : row.destinations)
+      lines.push_back(to_string(Operation{Verb::add, DestinationOf{key, destination.destination}}));
+  }
+  for (const auto& address : bound_) lines.push_back(to_string(Operation{Verb::add, BoundAddress{address}}));
+  for (const auto& entry : entries_) lines.push_back(to_string(Operation{Verb::add, entry}));
+  std::string text;
+  for (const auto& line : lines) text += line.substr(4) + "\n";  // without "add "
+  return text;
+}
+
+}  // namespace ipvsd::test

@@ -1,0 +1,177 @@
+#include <arpa/inet.h>
+#include <catch2/catch.hpp>
+#include <httplib.h>
+
+#include "daemon/config/options.hpp"
+#include "daemon/serve/other_proxy.hpp"
+#include "daemon/serve/server.hpp"
+#include "os/fd.hpp"
+
+using namespace ipvsd;
+using namespace std::chrono_literals;
+
+namespace {
+
+const SocketAddress ephemeral{*IpAddress::parse("127.0.0.1"), Port{0}};
+
+Fd connect_to(Port port) {
+  Fd fd(::socket(AF_INET, SOCK_STREAM, 0));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port.number);
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  REQUIRE(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+  return fd;
+}
+
+// Everything until the server closes.
+std::string exchange(Port port, const std::string& request) {
+  const auto fd = connect_to(port);
+  REQUIRE(::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size()));
+  std::string answer;
+  char buffer[4096];
+  for (ssize_t size = 0; (size = ::recv(fd.get(), buffer, sizeof buffer, 0)) > 0;) answer.append(buffer, static_cast<std::size_t>(size));
+  return answer;
+}
+
+struct HealthFixture {
+  HealthState health{Moment::now()};
+  Metrics metrics{"test"};
+  HealthServer server{ephemeral, health, metrics};
+  HealthFixture() {
+    REQUIRE(server.bind());
+    REQUIRE(server.start());
+  }
+};
+
+}  // namespace
+
+TEST_CASE("health answers have kube-proxy's headers") {
+  HealthFixture fixture;
+  auto answer = exchange(fixture.server.port(), "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+  CHECK_THAT(answer, Catch::StartsWith("HTTP/1.1 200 OK\r\nContent-Length: "));
+  answer.erase(17, answer.find("\r\n", 17) + 2 - 17);
+  CHECK_THAT(answer, Catch::StartsWith("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n\r\n{\"lastUpdated\": \"20"));
+  CHECK_THAT(answer, Catch::EndsWith(" UTC m=+0" + answer.substr(answer.rfind("m=+0") + 4)) && Catch::EndsWith("\", \"nodeEligible\": true}"));
+}
+
+TEST_CASE("health by method, path and state") {
+  HealthFixture fixture;
+  httplib::Client client("127.0.0.1", fixture.server.port().number);
+  for (const auto* path : {"/healthz", "/livez"}) {
+    CHECK(client.Get(path)->status == 200);
+    CHECK(client.Post(path, "body", "text/plain")->status == 200);
+    CHECK(client.Delete(path)->status == 200);
+    CHECK(client.Head(path)->status == 200);
+  }
+  CHECK(client.Get("/")->status == 404);
+  CHECK(client.Get("/")->body == "404 page not found\n");
+
+  fixture.health.set_node_eligible(false);
+  CHECK(client.Get("/healthz")->status == 503);
+  CHECK(client.Get("/livez")->status == 200);
+
+  auto past = Moment::now();
+  past.steady -= 61s;
+  fixture.health.updated(Family::ipv4, past);
+  fixture.health.queued(Family::ipv4, past);
+  CHECK(client.Get("/livez")->status == 503);
+  CHECK_THAT(fixture.metrics.text(), Catch::Contains("kubeproxy_proxy_livez_total{code=\"503\"} 1\n") &&
+                                         Catch::Contains("kubeproxy_proxy_healthz_total{code=\"200\"} 4\n"));
+}
+
+TEST_CASE("the metrics server") {
+  const Metrics metrics("test");
+  MetricsServer server(ephemeral, metrics, config_json(default_config()));
+  REQUIRE(server.bind());
+  REQUIRE(server.start());
+  httplib::Client client("127.0.0.1", server.port().number);
+  const auto mode = client.Get("/proxyMode");
+  CHECK(mode->body == "ipvs");
+  CHECK(mode->get_header_value("Content-Type") == "text/plain; charset=utf-8");
+  CHECK(mode->get_header_value("X-Content-Type-Options") == "nosniff");
+  CHECK(client.Get("/healthz")->body == "ok");
+  CHECK(client.Get("/healthz/ping?verbose")->body == "ok");
+  CHECK_THAT(client.Get("/metrics")->body, Catch::Contains("kube_ipvsd_build_info"));
+  CHECK_THAT(client.Get("/configz")->body, Catch::StartsWith("{\"kubeproxy.config.k8s.io\":{\"apiVersion\"") && Catch::EndsWith("}}"));
+  CHECK(client.Get("/debug/pprof")->status == 404);
+}
+
+TEST_CASE("an address that another has is busy, and free again after stop") {
+  const Metrics metrics("test");
+  MetricsServer first(ephemeral, metrics, "{}");
+  REQUIRE(first.bind());
+  const SocketAddress taken{ephemeral.address, first.port()};
+  MetricsServer second(taken, metrics, "{}");
+  // Bound but not yet started counts as well.
+  const auto refused = second.bind();
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == Errc::busy);
+  CHECK_THAT(refused.error().message(), Catch::StartsWith("listen on " + taken.to_string() + ": another process has this address") &&
+                                            Catch::EndsWith("(EADDRINUSE)"));
+  CHECK_FALSE(second.start());
+  first.stop();
+  first.stop();
+  REQUIRE(second.bind());
+  REQUIRE(second.start());
+  CHECK(httplib::Client("127.0.0.1", taken.port.number).Get("/proxyMode")->body == "ipvs");
+}
+
+TEST_CASE("an address of no link cannot be bound") {
+  const Metrics metrics("test");
+  MetricsServer server({*IpAddress::parse("192.0.2.1"), Port{10249}}, metrics, "{}");
+  REQUIRE_FALSE(server.bind());
+}
+
+TEST_CASE("stop does not wait for clients that say nothing") {
+  HealthFixture fixture;
+  std::vector<Fd> silent;
+  // More than there are workers.
+  for (int i = 0; i < 20; ++i) silent.push_back(connect_to(fixture.server.port()));
+  fixture.server.stop();
+  char byte = 0;
+  CHECK(::recv(silent.front().get(), &byte, 1, 0) <= 0);
+}
+
+TEST_CASE("nonsense and floods get an error or a closed connection, and others an answer") {
+  HealthFixture fixture;
+  const auto port = fixture.server.port();
+  for (const auto& request : {std::string("\r\n\r\n"), std::string("GET\r\n\r\n"), std::string("GET / HTTP/9.9\r\n\r\n"),
+                              std::string("\x16\x03\x01\x00\xff\0\0", 7) + "\r\n\r\n", "GET /" + std::string(9000, 'a') + " HTTP/1.1\r\n\r\n"})
+    CHECK_THAT(exchange(port, request), !Catch::Contains("200 OK"));
+  {
+    // Headers without an end: the size limit closes.
+    const auto fd = connect_to(port);
+    const std::string header = "A: " + std::string(1000, 'b') + "\r\n";
+    ::send(fd.get(), "GET /livez HTTP/1.1\r\n", 21, MSG_NOSIGNAL);
+    int sent = 0;
+    while (sent < 100'000 && ::send(fd.get(), header.data(), header.size(), MSG_NOSIGNAL) > 0) ++sent;
+    CHECK(sent < 100'000);
+  }
+  CHECK_THAT(exchange(port, "GET /livez HTTP/1.0\r\n\r\n"), Catch::Contains("200 OK"));
+}
+
+TEST_CASE("which addresses are asked for another proxy") {
+  auto config = default_config();
+  CHECK(other_proxy_probes(config).size() == 2);
+  config.healthz = SocketAddress{IpAddress::any(Family::ipv6), Port{10256}};
+  config.metrics.reset();
+  const auto probes = other_proxy_probes(config);
+  REQUIRE(probes.size() == 3);
+  CHECK(probes[2].address.to_string() == "[::1]:10256");
+}
+
+TEST_CASE("another proxy is found by its answer") {
+  const Metrics metrics("test");
+  MetricsServer server(ephemeral, metrics, "{}");
+  REQUIRE(server.bind());
+  const SocketAddress address{ephemeral.address, server.port()};
+  const std::vector<Probe> probes{{address, "/proxyMode"}};
+  // In the kernel's backlog, but nobody answers.
+  CHECK(ask_probes(probes, 50ms) == address.to_string() + " accepts connections, but gives no HTTP answer");
+  REQUIRE(server.start());
+  CHECK(ask_probes(probes, 10s) == address.to_string() + " answers (proxyMode ipvs)");
+  CHECK(ask_probes({{address, "/healthz"}}, 10s) == address.to_string() + " answers");
+  server.stop();
+  CHECK_FALSE(ask_probes(probes));
+}
