@@ -1,6 +1,6 @@
 // One Service and its endpoints -> everything the kernel should hold because of them. Pure.
 //
-// The table of frontends is kube-proxy's (its ipvs mode), with the faults repaired that docs/deviations.md lists.
+// The table of frontends is kube-proxy's (its ipvs mode), with the faults repaired that test/conformance/deviations.txt lists.
 #pragma once
 
 #include <span>
