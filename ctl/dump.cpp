@@ -1,5 +1,7 @@
 #include "ctl/dump.hpp"
 
+#include <fmt/format.h>
+
 #include "ctl/dump_ipvsadm.hpp"
 #include "ctl/dump_json.hpp"
 #include "ctl/dump_table.hpp"
@@ -38,6 +40,15 @@ SetDetail set_detail(const DumpOptions& options) {
 }
 
 }  // namespace
+
+Result<DumpFormat> parse_dump_format(std::string_view text) {
+  if (text == "table") return DumpFormat::table;
+  if (text == "wide") return DumpFormat::wide;
+  if (text == "json") return DumpFormat::json;
+  if (text == "ipvsadm") return DumpFormat::ipvsadm;
+  return fail(Errc::malformed,
+              fmt::format("\"{}\" is no output format; accepted are table, wide, json and ipvsadm", text));
+}
 
 Result<void> dump(const DumpOptions& options, const Output& out) {
   auto observer = Observer::open();
