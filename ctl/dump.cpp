@@ -28,7 +28,8 @@ Rendering rendering(const DumpOptions& options, const Observation& observation) 
     case DumpFormat::table:
     case DumpFormat::wide: break;
   }
-  const TableStyle style{options.colour, options.format == DumpFormat::wide, name_width_for(observation)};
+  const TableStyle style{options.colour, options.format == DumpFormat::wide, !options.selection.everything(),
+                         name_width_for(observation)};
   return {table_heading(observation, style),
           [style](const ObservedServer& server, bool) { return table_text(server, style); },
           table_rest(observation, style)};

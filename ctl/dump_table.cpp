@@ -79,6 +79,7 @@ std::uint64_t reopening(const Destination& destination) {
 std::string notes_of(const nl::VirtualServerRecord& record) {
   const VirtualServer& server = record.server;
   std::vector<std::string> notes;
+  if (server.key.fwmark == 0 && server.key.port.number == 0) notes.emplace_back("every port");
   if ((server.flags & flag_persistent) != 0) {
     notes.push_back(fmt::format("persistent {} s", server.timeout));
     notes.back() += client_words(record);
@@ -210,7 +211,8 @@ std::size_t name_width_for(const Observation& observation) {
 }
 
 std::string table_heading(const Observation& observation, const TableStyle& style) {
-  if (observation.servers.empty()) return toned("no virtual servers", Tone::faint, style) + '\n';
+  if (observation.servers.empty())
+    return toned(style.narrowed ? "no virtual server matches" : "no virtual servers", Tone::faint, style) + '\n';
   const std::array rows{heading_row(style)};
   return render(rows, style);
 }
