@@ -1,5 +1,7 @@
 #include "ctl/dump.hpp"
 
+#include <fmt/format.h>
+
 #include "ctl/dump_ipvsadm.hpp"
 #include "ctl/dump_json.hpp"
 #include "ctl/dump_table.hpp"
@@ -26,7 +28,8 @@ Rendering rendering(const DumpOptions& options, const Observation& observation) 
     case DumpFormat::table:
     case DumpFormat::wide: break;
   }
-  const TableStyle style{options.colour, options.format == DumpFormat::wide, name_width_for(observation)};
+  const TableStyle style{options.colour, options.format == DumpFormat::wide, !options.selection.everything(),
+                         name_width_for(observation)};
   return {table_heading(observation, style),
           [style](const ObservedServer& server, bool) { return table_text(server, style); },
           table_rest(observation, style)};
@@ -38,6 +41,15 @@ SetDetail set_detail(const DumpOptions& options) {
 }
 
 }  // namespace
+
+Result<DumpFormat> parse_dump_format(std::string_view text) {
+  if (text == "table") return DumpFormat::table;
+  if (text == "wide") return DumpFormat::wide;
+  if (text == "json") return DumpFormat::json;
+  if (text == "ipvsadm") return DumpFormat::ipvsadm;
+  return fail(Errc::malformed,
+              fmt::format("\"{}\" is no output format; accepted are table, wide, json and ipvsadm", text));
+}
 
 Result<void> dump(const DumpOptions& options, const Output& out) {
   auto observer = Observer::open();

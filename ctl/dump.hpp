@@ -11,6 +11,9 @@ namespace ipvsd::ctl {
 
 enum class DumpFormat : std::uint8_t { table, wide, json, ipvsadm };
 
+// Error: malformed, saying what is accepted.
+[[nodiscard]] Result<DumpFormat> parse_dump_format(std::string_view text);
+
 struct DumpOptions {
   DumpFormat format = DumpFormat::table;
   Selection selection;

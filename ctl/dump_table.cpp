@@ -60,13 +60,29 @@ void append_statistics(std::vector<std::string>& figures, const nl::Statistics& 
     if (style.wide || !column.wide_only) figures.push_back(figure(statistics.*column.value, style));
 }
 
+// Who counts as one client.
+std::string client_words(const nl::VirtualServerRecord& record) {
+  const auto network = client_network(record);
+  if (network.empty()) return "";
+  const auto prefix = record.server.client_prefix;
+  const bool has_holes = record.server.key.family() == Family::ipv4 && prefix != 0 &&
+                         record.client_netmask != ~0U << (32 - prefix);
+  return has_holes ? fmt::format(" per clients' mask {}", network) : fmt::format(" per clients' /{}", prefix);
+}
+
+// Connections at which a full destination opens again (ip_vs_dest_update_overload: three quarters unless told).
+std::uint64_t reopening(const Destination& destination) {
+  if (destination.lower_threshold != 0) return destination.lower_threshold;
+  return (std::uint64_t{destination.upper_threshold} * 3 + 3) / 4;
+}
+
 std::string notes_of(const nl::VirtualServerRecord& record) {
   const VirtualServer& server = record.server;
   std::vector<std::string> notes;
+  if (server.key.fwmark == 0 && server.key.port.number == 0) notes.emplace_back("every port");
   if ((server.flags & flag_persistent) != 0) {
     notes.push_back(fmt::format("persistent {} s", server.timeout));
-    if (const auto network = client_network(record); !network.empty())
-      notes.back() += fmt::format(" per client network of mask {}", network);
+    notes.back() += client_words(record);
   }
   if ((server.flags & flag_one_packet) != 0) notes.emplace_back("one-packet");
   for (auto& flag : scheduler_flags(server)) notes.push_back(std::move(flag));
@@ -80,8 +96,7 @@ std::string notes_of(const nl::DestinationRecord& record) {
   if (destination.weight == 0) notes.emplace_back("draining");
   if (destination.upper_threshold != 0)
     notes.push_back(fmt::format("full at {} connections, open again below {}", destination.upper_threshold,
-                                destination.lower_threshold != 0 ? destination.lower_threshold
-                                                                 : destination.upper_threshold * 3 / 4));
+                                reopening(destination)));
   if (record.observed.persistent_connections != 0)
     notes.push_back(fmt::format("{} persistent", record.observed.persistent_connections));
   if (destination.method == ForwardMethod::tunnel && record.tunnel.type != nl::TunnelType::ipip) {
@@ -196,10 +211,10 @@ std::size_t name_width_for(const Observation& observation) {
 }
 
 std::string table_heading(const Observation& observation, const TableStyle& style) {
-  if (observation.servers.empty()) return toned("no virtual servers", Tone::faint, style) + '\n';
+  if (observation.servers.empty())
+    return toned(style.narrowed ? "no virtual server matches" : "no virtual servers", Tone::faint, style) + '\n';
   const std::array rows{heading_row(style)};
-  std::string text = render(rows, style);
-  return text;
+  return render(rows, style);
 }
 
 std::string table_text(const ObservedServer& server, const TableStyle& style) {

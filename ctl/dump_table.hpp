@@ -15,6 +15,7 @@ namespace ipvsd::ctl {
 struct TableStyle {
   bool colour = false;
   bool wide = false;           // packets too, and every number in full
+  bool narrowed = false;       // by selectors
   std::size_t name_width = 0;  // of the first column; name_width_for() finds one
 };
 

@@ -34,7 +34,8 @@ int complain(const Error& error, int status) {
   std::fflush(stdout);
   // The reader of a pipe had enough: no news to the user.
   if (error.sys_errno == EPIPE) return status;
-  fmt::print(stderr, "kube-ipvsctl: {}\n", error.message());
+  // Where no system call failed, the words are our own and say it all.
+  fmt::print(stderr, "kube-ipvsctl: {}\n", error.sys_errno == 0 ? error.context : error.message());
   return status;
 }
 
@@ -45,20 +46,27 @@ int finish(Result<void> result) {
 
 struct DumpWords {
   ctl::DumpOptions options;
+  std::string format = "table";
   std::vector<std::string> selectors;
 };
+
+int run_dump(DumpWords words) {
+  const auto format = ctl::parse_dump_format(words.format);
+  if (!format) return complain(format.error(), usage_status);
+  auto selection = ctl::Selection::parse(words.selectors);
+  if (!selection) return complain(selection.error(), usage_status);
+  words.options.format = *format;
+  words.options.selection = std::move(*selection);
+  words.options.colour = colour_wanted();
+  return finish(ctl::dump(words.options, write_out));
+}
 
 CLI::App* declare_dump(CLI::App& app, DumpWords& words) {
   auto* command = app.add_subcommand("dump", "What this node's kernel has: virtual servers, addresses, sets");
   command->add_option("SELECTOR", words.selectors,
                       "An address, address:port, port, each with or without /protocol; a protocol; fwmark:N.\n"
                       "Several of one kind widen, different kinds narrow: \"10.96.0.10 udp\"");
-  const std::vector<std::pair<std::string, ctl::DumpFormat>> formats{{"table", ctl::DumpFormat::table},
-                                                                     {"wide", ctl::DumpFormat::wide},
-                                                                     {"json", ctl::DumpFormat::json},
-                                                                     {"ipvsadm", ctl::DumpFormat::ipvsadm}};
-  command->add_option("-o,--output", words.options.format, "table (default), wide, json, or ipvsadm as by ipvsadm -Sn")
-      ->transform(CLI::CheckedTransformer(formats).description(""))
+  command->add_option("-o,--output", words.format, "table (default), wide, json, or ipvsadm as by ipvsadm -Sn")
       ->option_text("FORMAT");
   command->add_flag("--members", words.options.members, "the members of the sets as well; a selector implies it");
   command->footer("Reads the kernel itself and changes nothing: works without a daemon and beside kube-proxy.\n"
@@ -71,7 +79,7 @@ int run(int argc, char** argv) {
   CLI::App app("Shows what IPVS on this node does", "kube-ipvsctl");
   app.set_version_flag("--version", fmt::format("kube-ipvsctl {}", version), "print the version and end");
   app.set_help_flag("-h,--help", "print this and end");
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   DumpWords dump_words;
   auto* dump = declare_dump(app, dump_words);
   for (int i = 1; i < argc; ++i)  // CLI11 2.1 reads past the end of an empty value
@@ -86,13 +94,8 @@ int run(int argc, char** argv) {
     std::fputs(err.str().c_str(), stderr);
     return status == 0 ? finish({}) : usage_status;
   }
-  if (dump->parsed()) {
-    auto selection = ctl::Selection::parse(dump_words.selectors);
-    if (!selection) return complain(selection.error(), usage_status);
-    dump_words.options.selection = std::move(*selection);
-    dump_words.options.colour = colour_wanted();
-    return finish(ctl::dump(dump_words.options, write_out));
-  }
+  if (dump->parsed()) return run_dump(std::move(dump_words));
+  std::fputs(app.help().c_str(), stderr);
   return usage_status;
 }
 

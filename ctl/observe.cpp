@@ -11,7 +11,7 @@ namespace {
 
 // Instead of "Operation not permitted".
 Error explained(Error error) {
-  if (error.code == Errc::denied) error.context = "reading IPVS needs root or CAP_NET_ADMIN: try sudo";
+  if (error.code == Errc::denied) return {Errc::denied, 0, "reading IPVS needs root or CAP_NET_ADMIN: try sudo"};
   return error;
 }
 

@@ -161,9 +161,11 @@ bool Selection::matches(const IpAddress& bound) const { return matches(Facts{.ad
 
 bool Selection::matches(const SetEntry& entry) const {
   switch (entry.set.type()) {
-    case SetType::bitmap_port: return matches(Facts{.address = {}, .port = entry.port, .protocol = protocol_of(entry.set.kind)});
+    case SetType::bitmap_port:
+      return matches(Facts{.address = {}, .port = entry.port, .protocol = protocol_of(entry.set.kind)});
     case SetType::hash_ip: return matches(Facts{.address = entry.address, .port = {}, .protocol = {}});
-    default: return matches(Facts{.address = entry.address, .port = entry.port, .protocol = entry.protocol});
+    default:
+      return matches(Facts{.address = entry.address, .port = entry.port, .protocol = entry.protocol});
   }
 }
 
