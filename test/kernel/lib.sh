@@ -182,21 +182,20 @@ says() { grep -qE -e "$1" "$log"; }
 file_says() { grep -qE -e "$2" "$work/$1"; }
 alive() { kill -0 "$pid" 2>/dev/null; }
 
-# metric NAME{LABELS}: its value as the daemon serves it.
-metric() {
-  local line
-  exec {web}<>/dev/tcp/127.0.0.1/10249 || return 1
-  printf 'GET /metrics HTTP/1.0\r\n\r\n' >&"$web"
-  while read -r -t 10 -u "$web" line; do
-    case $line in "$1 "*) echo "${line##* }" ;; esac
-  done
-  exec {web}>&-
+# metrics: all that the daemon serves. cat, because bash reads a socket byte by byte.
+metrics() {
+  {
+    printf 'GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3 && timeout 10 cat <&3
+  } 3<>/dev/tcp/127.0.0.1/10249
 }
+
+# metric NAME{LABELS}: its value.
+metric() { metrics 2>/dev/null | awk -v name="$1" '$1 == name { print $2 }'; }
 
 # synced: the first complete view is in the kernel.
 synced() {
   local value
-  value=$(metric 'kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family="IPv4"}' 2>/dev/null)
+  value=$(metric 'kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family="IPv4"}')
   [ -n "${value//[0.]/}" ]
 }
 
