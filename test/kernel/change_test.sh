@@ -78,7 +78,7 @@ kernel_state() {
   ipvsadm -Sn | grep -v -e '10\.96\.10\.3' -e '10\.96\.20\.2'
   ipset save | grep -v -e '10\.96\.10\.3'
   ip -o addr show dev kube-ipvs0 | grep -v -e '10\.96\.10\.3/'
-  iptables-save | sed 's/^# .*//; s/\[[0-9:]*\]//'
+  saved_rules
 }
 kernel_state >"$work/before"
 must "sticky is there" has_address 10.96.10.3

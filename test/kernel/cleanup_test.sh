@@ -25,12 +25,9 @@ kernel_state() {
   ipset save
   ip -o link
   ip -o addr
-  iptables-save | sed 's/^# .*//; s/\[[0-9:]*\]//'
-  ip6tables-save | sed 's/^# .*//; s/\[[0-9:]*\]//'
+  saved_rules
   sysctl -n net.ipv4.vs.conntrack net.ipv4.vs.expire_nodest_conn
 }
-# Tables that were never looked at come to be by a look.
-kernel_state >/dev/null
 kernel_state >"$work/foreign"
 only_foreign() {
   kernel_state >"$work/now"

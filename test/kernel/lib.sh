@@ -182,6 +182,17 @@ says() { grep -qE -e "$1" "$log"; }
 file_says() { grep -qE -e "$2" "$work/$1"; }
 alive() { kill -0 "$pid" 2>/dev/null; }
 
+# saved_rules: chains and rules of both families, as text to compare. A table comes to be by being looked at, so its
+# own chains do not count.
+saved_rules() {
+  local program
+  for program in iptables-save ip6tables-save; do
+    echo "$program"
+    $program | grep -E -e '^-' -e '^\*' -e '^:[^ ]+ - ' | awk '/^\*/ { table = $0; next } { print table, $0 }' |
+      sed 's/ \[[0-9:]*\]$//'
+  done
+}
+
 # metrics: all that the daemon serves. cat, because bash reads a socket byte by byte.
 metrics() {
   {

@@ -28,8 +28,7 @@ kernel_state() {
   counters
   ipset save
   ip -o addr show
-  iptables-save | sed 's/^# .*//; s/\[[0-9:]*\]//'
-  ip6tables-save | sed 's/^# .*//; s/\[[0-9:]*\]//'
+  saved_rules
 }
 same_state() {
   kernel_state >"$work/after"

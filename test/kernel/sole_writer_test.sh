@@ -57,6 +57,7 @@ check "and follows what comes" within 30 not has_server -t 10.96.10.1:80
 
 # One that waits can be told to end.
 first=$pid
+: >"$log"
 start
 must "waits again" within 30 says 'waiting, writing nothing'
 check "SIGTERM ends one that waits, with status 0" stop
