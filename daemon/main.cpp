@@ -176,6 +176,7 @@ int serve(const Flags& flags, const Policy& policy, LinuxKernel& kernel, const F
     if (!wrote) warn(wrote.error().message() + "; will retry");
     if (!wrote) metrics.restore_failed(family);
     if (!wrote || *wrote) metrics.rules_written(family, wrote.has_value());
+    if (wrote && *wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));
     inbox.wake();
   });
   const auto want_rules = [&](const Node* node) {

@@ -35,8 +35,8 @@ class Iptables {
   // interfered (exit status 4), denied, unsupported otherwise; with the line that failed.
   [[nodiscard]] Result<void> restore(Family family, const std::string& text);
 
-  // Makes our chains and jumps what they should be; true if something had to be written. The sets must exist.
-  // Error: interrupted if the rules differ right after they were written: somebody else writes them too.
+  // Makes our chains and jumps what they should be; true if something had to be written. The sets must exist. If it has
+  // to write again and again, somebody else writes the same chains.
   [[nodiscard]] Result<bool> ensure(Family family, const RulesConfig& config);
 
   // Removes our jumps and chains, from both backends unless one was given: they may have been written when the node

@@ -19,6 +19,7 @@ struct RulesConfig {
   // What is not local traffic, as iptables-save prints the match: see not_from() and not_via().
   std::optional<std::string> local_match;
   bool random_fully = true;
+  friend bool operator==(const RulesConfig&, const RulesConfig&) = default;
 };
 
 // "! -s 10.244.0.0/16": whatever does not come from these pods.

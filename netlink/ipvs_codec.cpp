@@ -36,6 +36,9 @@ struct WireDestination {
   std::uint32_t inactive = 0;
   std::uint32_t persistent = 0;
   std::uint16_t af = AF_UNSPEC;
+  std::uint8_t tunnel_type = 0;
+  BigEndian16 tunnel_port;
+  std::uint16_t tunnel_flags = 0;
   Bytes statistics;
 };
 
@@ -84,6 +87,9 @@ constexpr std::array destination_table{
     ROW(WireDestination, IPVS_DEST_ATTR_ACTIVE_CONNS, active, observed),
     ROW(WireDestination, IPVS_DEST_ATTR_INACT_CONNS, inactive, observed),
     ROW(WireDestination, IPVS_DEST_ATTR_PERSIST_CONNS, persistent, observed),
+    ROW(WireDestination, IPVS_DEST_ATTR_TUN_TYPE, tunnel_type, observed),
+    ROW(WireDestination, IPVS_DEST_ATTR_TUN_PORT, tunnel_port, observed),
+    ROW(WireDestination, IPVS_DEST_ATTR_TUN_FLAGS, tunnel_flags, observed),
     nested<&WireDestination::statistics, WireDestination>(IPVS_DEST_ATTR_STATS64, "IPVS_DEST_ATTR_STATS64"),
 };
 constexpr std::array statistics_table{
@@ -237,6 +243,7 @@ Result<VirtualServerRecord> decode_virtual_server(Bytes payload) {
   server.client_prefix = server.key.family() == Family::ipv6
                              ? static_cast<std::uint8_t>(std::min(wire.netmask, 128U))
                              : static_cast<std::uint8_t>(std::popcount(wire.netmask));
+  record.client_netmask = server.key.family() == Family::ipv6 ? wire.netmask : ntohl(wire.netmask);
   record.persistence_engine = wire.persistence_engine;
   return record;
 }
@@ -258,6 +265,7 @@ Result<DestinationRecord> decode_destination(Bytes payload, Family family) {
   destination.weight = wire.weight;
   destination.upper_threshold = wire.upper_threshold;
   destination.lower_threshold = wire.lower_threshold;
+  record.tunnel = {static_cast<TunnelType>(wire.tunnel_type), Port{wire.tunnel_port.value}, wire.tunnel_flags};
   record.observed.active_connections = wire.active;
   record.observed.inactive_connections = wire.inactive;
   record.observed.persistent_connections = wire.persistent;

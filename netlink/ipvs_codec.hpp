@@ -31,12 +31,27 @@ struct Statistics {
 
 struct VirtualServerRecord {
   VirtualServer server;
+  // IPVS_SVC_ATTR_NETMASK as it is: a mask in host order for IPv4, which others may set with holes, and a prefix length
+  // for IPv6.
+  std::uint32_t client_netmask = 0;
   std::string persistence_engine;  // IPVS_SVC_ATTR_PE_NAME, "" if none
   Statistics statistics;
 };
 
+// IP_VS_CONN_F_TUNNEL_TYPE_*
+enum class TunnelType : std::uint8_t { ipip = 0, gue = 1, gre = 2 };
+
+// How packets to a destination with ForwardMethod::tunnel are wrapped (kernel 5.3 and later).
+struct Tunnel {
+  TunnelType type = TunnelType::ipip;
+  Port port;                // GUE only
+  std::uint16_t flags = 0;  // IP_VS_TUNNEL_ENCAP_FLAG_*
+  friend bool operator==(const Tunnel&, const Tunnel&) = default;
+};
+
 struct DestinationRecord {
   ObservedDestination observed;
+  Tunnel tunnel;
   Statistics statistics;
 };
 

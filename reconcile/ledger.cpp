@@ -162,22 +162,25 @@ void Ledger::observed(const KernelState& state, const std::unordered_set<Virtual
 }
 
 bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedVirtualServer>& found) {
+  const bool doubted = doubtful_servers_.erase(key) > 0;
   const auto known = servers_.find(key);
   if (!found) {
-    if (known == servers_.end() || !known->second.actual) return false;
-    known->second.actual.reset();
-    known->second.actual_destinations.clear();
+    if (known == servers_.end()) return false;
+    ServerRow& row = known->second;
+    const bool differs = row.actual.has_value();
+    row.actual.reset();
+    row.actual_destinations.clear();
     draining_.erase(key);
-    touch_server(key, known->second);
-    return true;
+    if (differs || doubted) touch_server(key, row);
+    return differs;
   }
   ServerRow& row = servers_[key];
   auto destinations = sorted_destinations(*found);
-  if (row.actual == found->server && row.actual_destinations == destinations) return false;
+  const bool differs = row.actual != found->server || row.actual_destinations != destinations;
   row.actual = found->server;
   row.actual_destinations = std::move(destinations);
-  touch_server(key, row);
-  return true;
+  if (differs || doubted) touch_server(key, row);
+  return differs;
 }
 
 std::size_t Ledger::observed(IpSet set, const std::vector<SetEntry>& members) {
@@ -224,14 +227,30 @@ void Ledger::performed(const Operation& operation) {
   } else if (const auto* of = std::get_if<DestinationOf>(&operation.target)) {
     performed_destination(operation.verb, *of);
   } else if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) {
-    CountedRow& row = addresses_[bound->address];
-    row.actual = row.ours = operation.verb != Verb::remove;
-    if (!row.actual && row.claims == 0 && !row.dirty) addresses_.erase(bound->address);
+    performed_counted(addresses_, operation.verb, bound->address);
   } else {
-    const auto& entry = std::get<SetEntry>(operation.target);
-    CountedRow& row = entries_[entry];
-    row.actual = row.ours = operation.verb != Verb::remove;
-    if (!row.actual && row.claims == 0 && !row.dirty) entries_.erase(entry);
+    performed_counted(entries_, operation.verb, std::get<SetEntry>(operation.target));
+  }
+}
+
+template <class Key>
+void Ledger::performed_counted(std::unordered_map<Key, CountedRow>& rows, Verb verb, const Key& key) {
+  CountedRow& row = rows[key];
+  row.actual = row.ours = verb != Verb::remove;
+  row.doubtful = false;
+  if (!row.actual && row.claims == 0 && !row.dirty) rows.erase(key);
+}
+
+void Ledger::doubt(const ObjectId& id) {
+  if (const auto* key = std::get_if<VirtualServerKey>(&id)) {
+    doubtful_servers_.insert(*key);
+    servers_[*key].ours = true;
+  } else if (const auto* bound = std::get_if<BoundAddress>(&id)) {
+    CountedRow& row = addresses_[bound->address];
+    row.doubtful = row.ours = true;
+  } else {
+    CountedRow& row = entries_[std::get<SetEntry>(id)];
+    row.doubtful = row.ours = true;
   }
 }
 
@@ -264,7 +283,8 @@ void Ledger::performed_destination(Verb verb, const DestinationOf& of) {
 
 void Ledger::forget_if_empty(const VirtualServerKey& key) {
   const auto row = servers_.find(key);
-  if (row != servers_.end() && row->second.claims.empty() && !row->second.actual && !row->second.dirty)
+  if (row != servers_.end() && row->second.claims.empty() && !row->second.actual && !row->second.dirty &&
+      !doubtful_servers_.contains(key))
     servers_.erase(row);
 }
 
@@ -296,20 +316,21 @@ Plan Ledger::plan() {
   for (const auto& address : std::exchange(dirty_addresses_, {})) {
     CountedRow& row = addresses_.at(address);
     row.dirty = false;
-    if (row.claims > 0 && !row.actual) plan[Phase::bind].push_back({Verb::add, BoundAddress{address}});
-    if (row.claims == 0 && row.actual && row.ours && pruning_)
+    if (row.claims > 0 && (!row.actual || row.doubtful))
+      plan[Phase::bind].push_back({Verb::add, BoundAddress{address}});
+    if (row.claims == 0 && (row.actual || row.doubtful) && row.ours && pruning_)
       plan[Phase::unbind].push_back({Verb::remove, BoundAddress{address}});
-    if (row.claims == 0 && !row.actual) addresses_.erase(address);
+    if (row.claims == 0 && !row.actual && !row.doubtful) addresses_.erase(address);
   }
   for (const auto& entry : std::exchange(dirty_entries_, {})) {
     CountedRow& row = entries_.at(entry);
     row.dirty = false;
     const bool admits = set_order(entry.set.kind).admits;
-    if (row.claims > 0 && !row.actual)
+    if (row.claims > 0 && (!row.actual || row.doubtful))
       plan[admits ? Phase::admit : Phase::restrict_].push_back({Verb::add, entry});
-    if (row.claims == 0 && row.actual && pruning_)
+    if (row.claims == 0 && (row.actual || row.doubtful) && pruning_)
       plan[admits ? Phase::shut_out : Phase::unrestrict].push_back({Verb::remove, entry});
-    if (row.claims == 0 && !row.actual) entries_.erase(entry);
+    if (row.claims == 0 && !row.actual && !row.doubtful) entries_.erase(entry);
   }
   // By set, in the order of set_order(): entries of one set travel together.
   const auto place = [](const Operation& operation) {
@@ -332,6 +353,7 @@ void Ledger::plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan
     return;
   }
   const VirtualServer& wanted = row.claims.front().server;
+  row.ours = row.ours || row.actual;  // whoever made it: it serves one of our Services now
   if (!row.actual) plan[Phase::serve].push_back({Verb::add, wanted});
   else if (*row.actual != wanted) plan[Phase::serve].push_back({Verb::set, wanted});
   plan_destinations(key, row, plan);

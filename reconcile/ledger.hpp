@@ -53,6 +53,12 @@ class Ledger {
   std::size_t observed_bound(const std::unordered_set<IpAddress>& bound);
   // An operation that the kernel acknowledged.
   void performed(const Operation& operation);
+  // An operation on this row may or may not have happened. Until it is seen again or written successfully, the row is
+  // taken for neither present nor absent, and never forgotten.
+  void doubt(const ObjectId& id);
+  [[nodiscard]] std::vector<VirtualServerKey> doubtful_servers() const {
+    return {doubtful_servers_.begin(), doubtful_servers_.end()};
+  }
 
   // --- the difference -----------------------------------------------------------------------------------------------
   // From now on what nobody desires goes. Before the first complete view of the API, absence means nothing.
@@ -107,6 +113,7 @@ class Ledger {
   struct CountedRow {
     std::uint32_t claims = 0;
     bool actual = false;
+    bool doubtful = false;
     bool ours = false;
     bool dirty = false;
   };
@@ -118,6 +125,8 @@ class Ledger {
   void count(std::unordered_map<Key, CountedRow>& rows, std::vector<Key>& dirty, const Key& key, int change);
   template <class Key>
   void touch_counted(std::vector<Key>& dirty, const Key& key, CountedRow& row);
+  template <class Key>
+  void performed_counted(std::unordered_map<Key, CountedRow>& rows, Verb verb, const Key& key);
 
   void plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan);
   void plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
@@ -137,6 +146,7 @@ class Ledger {
   std::vector<IpAddress> dirty_addresses_;
   std::vector<SetEntry> dirty_entries_;
   std::unordered_set<VirtualServerKey> draining_;
+  std::unordered_set<VirtualServerKey> doubtful_servers_;
   std::unordered_set<VirtualServerKey> contested_;
 };
 

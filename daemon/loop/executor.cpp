@@ -1,18 +1,15 @@
 #include "daemon/loop/executor.hpp"
 
-#include <algorithm>
-
 namespace ipvsd {
 namespace {
 
-VirtualServerKey whole_address(const IpAddress& address) { return {address, Protocol::none, Port{}, 0}; }
+Subject whole_address(const IpAddress& address) { return {address, Protocol::none, Port{}, 0}; }
 
-VirtualServerKey any_address(const VirtualServerKey& key) {
-  return {IpAddress::any(key.family()), key.protocol, key.port, 0};
+Subject any_address(const Subject& subject) {
+  return {IpAddress::any(subject.family()), subject.protocol, subject.port, 0};
 }
 
-// What an operation is about: one frontend, an address with all its ports, or a port on all addresses.
-VirtualServerKey subject_of(const Operation& operation) {
+Subject subject_of(const Operation& operation) {
   if (const auto* server = std::get_if<VirtualServer>(&operation.target)) return server->key;
   if (const auto* of = std::get_if<DestinationOf>(&operation.target)) return of->server;
   if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) return whole_address(bound->address);
@@ -28,45 +25,66 @@ VirtualServerKey subject_of(const Operation& operation) {
   }
 }
 
-bool outcome_unknown(const Error& error) { return error.code == Errc::timed_out || error.code == Errc::overrun; }
+// What may not go on while this operation has failed. A destination, a hairpin entry and what comes last in a direction
+// hold nothing up.
+std::vector<Subject> blocked_by(Phase phase, const Operation& operation) {
+  const Subject subject = subject_of(operation);
+  switch (phase) {
+    case Phase::restrict_:
+      if (std::get<SetEntry>(operation.target).set.kind == SetKind::loop_back) return {};
+      return {subject};
+    case Phase::serve:
+    case Phase::unbind:
+    case Phase::shut_out: return {subject};
+    // What could not be taken down keeps the set entries by which it is known to be ours.
+    case Phase::unserve: return {subject, whole_address(subject.address), any_address(subject)};
+    default: return {};
+  }
+}
 
-bool contradicts_ledger(const Error& error) {
-  return error.code == Errc::already_exists || error.code == Errc::not_found || outcome_unknown(error);
+// The ledger was wrong, or may be now.
+bool leaves_doubt(const Operation& operation, const Error& error) {
+  const bool outcome_unknown = error.code == Errc::timed_out || error.code == Errc::overrun;
+  const bool about_server = operation.target.index() <= 1;
+  const bool unexpected = error.code == Errc::already_exists || error.code == Errc::not_found;
+  return outcome_unknown || (about_server && unexpected);
 }
 
 }  // namespace
 
 void Executor::execute(const Plan& plan, Instant now) {
-  failed_.clear();
-  doubtful_.clear();
   for (std::size_t i = 0; i < phase_count; ++i)
     if (!plan.phases[i].empty()) execute(static_cast<Phase>(i), plan.phases[i], now);
   look_again();
 }
 
-void Executor::execute(Phase phase, const std::vector<Operation>& operations, Instant now) {
-  const std::vector<Operation>* all = &operations;
-  std::vector<Operation> unblocked;
-  if (!failed_.empty()) {
-    for (const auto& operation : operations) {
-      if (!blocked(operation)) {
-        unblocked.push_back(operation);
-        continue;
-      }
+std::vector<Operation> Executor::unblocked(const std::vector<Operation>& operations) {
+  std::vector<Operation> free;
+  for (const auto& operation : operations) {
+    const Subject subject = subject_of(operation);
+    if (retries_.blocked(subject) || retries_.blocked(whole_address(subject.address)) ||
+        retries_.blocked(any_address(subject))) {
       ++tally_.skipped;
-      retries_.failed(object_of(operation), {Errc::busy, 0, to_string(operation) + ": waits for what it relies on"}, now);
+      waiting_.push_back(object_of(operation));
+    } else {
+      free.push_back(operation);
     }
-    all = &unblocked;
   }
-  if (all->empty()) return;
+  return free;
+}
+
+void Executor::execute(Phase phase, const std::vector<Operation>& operations, Instant now) {
+  std::vector<Operation> rest;
+  if (!retries_.entries().empty()) rest = unblocked(operations);
+  const auto& all = retries_.entries().empty() ? operations : rest;
+  if (all.empty()) return;
   ++tally_.calls;
-  const auto failures = kernel_.execute(*all);
+  const auto failures = kernel_.execute(all);
   auto failure = failures.begin();
-  for (std::size_t i = 0; i < all->size(); ++i) {
-    const Operation& operation = (*all)[i];
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Operation& operation = all[i];
     const bool has_failed = failure != failures.end() && failure->index == i;
-    const bool gone_anyway =
-        has_failed && operation.verb == Verb::remove && failure->error.code == Errc::not_found;
+    const bool gone_anyway = has_failed && operation.verb == Verb::remove && failure->error.code == Errc::not_found;
     const bool done = !has_failed || gone_anyway;
     ++tally_.operations[operation.target.index()][static_cast<std::size_t>(operation.verb)][done ? 0 : 1];
     if (done) {
@@ -80,26 +98,13 @@ void Executor::execute(Phase phase, const std::vector<Operation>& operations, In
 }
 
 void Executor::failed(Phase phase, const Operation& operation, const Error& error, Instant now) {
-  const VirtualServerKey subject = subject_of(operation);
-  failed_.insert(subject);
-  // What could not be taken down keeps the set entries by which it is known to be ours.
-  if (phase == Phase::unserve) {
-    failed_.insert(whole_address(subject.address));
-    failed_.insert(any_address(subject));
-  }
-  const bool about_server = operation.target.index() <= 1;
-  if (about_server && contradicts_ledger(error)) doubtful_.insert(subject);
-  if (retries_.failed(object_of(operation), error, now)) report_(error);
-}
-
-bool Executor::blocked(const Operation& operation) const {
-  const VirtualServerKey subject = subject_of(operation);
-  return failed_.contains(subject) || failed_.contains(whole_address(subject.address)) ||
-         failed_.contains(any_address(subject));
+  const ObjectId id = object_of(operation);
+  if (leaves_doubt(operation, error)) ledger_.doubt(id);
+  if (retries_.failed(id, error, blocked_by(phase, operation), now)) report_(error);
 }
 
 void Executor::look_again() {
-  for (const auto& key : doubtful_) {
+  for (const auto& key : ledger_.doubtful_servers()) {
     const auto found = kernel_.observe(key);
     if (found) ledger_.observed(key, *found);
   }

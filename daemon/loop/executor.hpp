@@ -4,7 +4,6 @@
 
 #include <array>
 #include <functional>
-#include <unordered_set>
 
 #include "daemon/loop/retries.hpp"
 
@@ -14,7 +13,7 @@ struct Tally {
   // By kind of target (Target::index()), verb, and 0 = done, 1 = failed.
   std::array<std::array<std::array<std::uint64_t, 2>, 3>, 4> operations{};
   std::uint64_t calls = 0;    // of Kernel::execute
-  std::uint64_t skipped = 0;  // because what they rely on had failed
+  std::uint64_t skipped = 0;  // because something they rely on had failed
 };
 
 class Executor {
@@ -24,18 +23,21 @@ class Executor {
   Executor(Kernel& kernel, Ledger& ledger, Retries& retries, Report report)
       : kernel_(kernel), ledger_(ledger), retries_(retries), report_(std::move(report)) {}
 
-  // - done: the ledger learns it, a retry is forgotten. Removing what is not there is done.
+  // - done: the ledger learns it. Removing what is not there is done.
   // - "exists" or "not found" otherwise, or an outcome that was lost: the ledger was wrong; the virtual server is
-  //   observed and planned again.
-  // - any failure: the row is retried with backoff, and in later phases what relies on it is left out.
+  //   observed and planned again. Set entries and addresses are idempotent, and just written again.
+  // - any failure: the row is retried with backoff, and what relies on it waits, in this plan and in later ones.
   void execute(const Plan& plan, Instant now);
+
+  // The rows whose operations waited for others, to be planned again; empties the list.
+  [[nodiscard]] std::vector<ObjectId> take_waiting() { return std::exchange(waiting_, {}); }
 
   [[nodiscard]] const Tally& tally() const { return tally_; }
 
  private:
   void execute(Phase phase, const std::vector<Operation>& operations, Instant now);
+  [[nodiscard]] std::vector<Operation> unblocked(const std::vector<Operation>& operations);
   void failed(Phase phase, const Operation& operation, const Error& error, Instant now);
-  [[nodiscard]] bool blocked(const Operation& operation) const;
   void look_again();
 
   Kernel& kernel_;
@@ -43,9 +45,7 @@ class Executor {
   Retries& retries_;
   Report report_;
   Tally tally_;
-  // Of the running plan: what failed, as the (address, protocol, port) it concerns; parts that are unset stand for all.
-  std::unordered_set<VirtualServerKey> failed_;
-  std::unordered_set<VirtualServerKey> doubtful_;
+  std::vector<ObjectId> waiting_;
 };
 
 }  // namespace ipvsd

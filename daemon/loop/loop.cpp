@@ -40,7 +40,7 @@ Result<void> Loop::run() {
     take_events();
     more = work(std::chrono::steady_clock::now());
     report();
-    if (options_.once && parts_.reconciler.idle()) return {};
+    if (options_.once && !more && parts_.reconciler.idle()) return {};
   }
 }
 

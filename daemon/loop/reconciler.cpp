@@ -122,11 +122,13 @@ bool Reconciler::step(Instant now) {
     if (!key) break;
     recompute(*key);
   }
-  for (const auto& id : retries_.take_due(now)) {
-    ++counters_.retries;
-    ledger_.touch(id);
-  }
+  const auto due = retries_.take_due(now);
+  for (const auto& id : due) ledger_.touch(id);
+  if (!due.empty())
+    for (const auto& id : executor_.take_waiting()) ledger_.touch(id);
+  counters_.retries += due.size();
   executor_.execute(ledger_.plan(), now);
+  retries_.forget_settled();
   report_conflicts();
   if (cluster_.touched() > 0) return true;
   if (!std::exchange(first_sync_done_, true)) {

@@ -4,7 +4,7 @@
 
 namespace ipvsd {
 
-bool Retries::failed(const ObjectId& id, const Error& error, Instant now) {
+bool Retries::failed(const ObjectId& id, const Error& error, std::vector<Subject> blocks, Instant now) {
   using std::chrono::milliseconds;
   Entry& entry = entries_[id];
   const bool news = entry.attempts == 0 || entry.error != error;
@@ -15,7 +15,24 @@ bool Retries::failed(const ObjectId& id, const Error& error, Instant now) {
   ++entry.attempts;
   entry.due = now + full - milliseconds(less);
   entry.waiting = true;
+  for (const auto& subject : blocks) ++blocks_[subject];
+  entry.blocks.insert(entry.blocks.end(), blocks.begin(), blocks.end());
   return news;
+}
+
+void Retries::unblock(Entry& entry) {
+  for (const auto& subject : entry.blocks)
+    if (const auto count = blocks_.find(subject); --count->second == 0) blocks_.erase(count);
+  entry.blocks.clear();
+}
+
+void Retries::succeeded(const ObjectId& id) {
+  if (entries_.empty()) return;
+  const auto entry = entries_.find(id);
+  // Of a row with several operations one may have failed and another succeeded: it still waits for its retry.
+  if (entry == entries_.end() || entry->second.waiting) return;
+  unblock(entry->second);
+  entries_.erase(entry);
 }
 
 std::vector<ObjectId> Retries::take_due(Instant now) {
@@ -23,9 +40,14 @@ std::vector<ObjectId> Retries::take_due(Instant now) {
   for (auto& [id, entry] : entries_) {
     if (!entry.waiting || entry.due > now) continue;
     entry.waiting = false;
+    unblock(entry);
     due.push_back(id);
   }
   return due;
+}
+
+void Retries::forget_settled() {
+  std::erase_if(entries_, [](const auto& item) { return !item.second.waiting; });
 }
 
 std::optional<Instant> Retries::next_due() const {

@@ -42,6 +42,7 @@ RulesKeeper::RulesKeeper(Iptables iptables, std::chrono::seconds audit_period, R
 void RulesKeeper::want(Family family, RulesConfig config) {
   const std::lock_guard lock(mutex_);
   auto& entry = families_[static_cast<std::size_t>(family)];
+  if (entry.wanted == config) return;
   entry.wanted = std::move(config);
   entry.dirty = true;
   changed_.notify_all();

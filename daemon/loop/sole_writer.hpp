@@ -14,7 +14,8 @@ class SoleWriter {
  public:
   // Whether somebody else answers where a kube-proxy would; empty: nobody.
   using OtherProxy = std::function<std::optional<std::string>()>;
-  explicit SoleWriter(OtherProxy other_proxy) : other_proxy_(std::move(other_proxy)) {}
+  explicit SoleWriter(OtherProxy other_proxy, std::string name = "kube-ipvsd")
+      : other_proxy_(std::move(other_proxy)), name_(std::move(name)) {}
 
   // Who writes already, or empty: we may. Holds the claim until destruction. The claim against a second kube-ipvsd is an
   // abstract unix socket name: unlike a file it belongs to the network namespace, just as the IPVS table does, and it
@@ -23,7 +24,8 @@ class SoleWriter {
 
  private:
   OtherProxy other_proxy_;
-  Fd name_;
+  std::string name_;
+  Fd claim_;
 };
 
 }  // namespace ipvsd

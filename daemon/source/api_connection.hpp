@@ -1,6 +1,8 @@
-// HTTP to the Kubernetes API server (cpp-httplib 0.11): one request at a time, its answer handed on as it arrives.
+// HTTP to the Kubernetes API server (cpp-httplib 0.11): one request at a time, its answer handed on as it
+// arrives.
 //
-// A process that uses this must ignore SIGPIPE: OpenSSL writes to sockets that the peer, or stop(), has shut down.
+// A process that uses this must ignore SIGPIPE: OpenSSL writes to sockets that the peer, or stop(), has shut
+// down.
 #pragma once
 
 #include <chrono>
@@ -33,25 +35,27 @@ class ApiConnection {
  public:
   explicit ApiConnection(ApiAccess access);
 
-  // Gets pieces of the body of a 200 answer as they arrive, an empty one first, as soon as the server has said 200;
-  // false ends the request.
+  // Gets pieces of the body of a 200 answer as they arrive, an empty one first, as soon as the server has
+  // said 200; false ends the request.
   using Receiver = std::function<bool(std::string_view piece)>;
 
-  // GETs "/api/...?...". Certificates and tokens are read anew for each request; a 401 is tried again at once if the
-  // token file has changed meanwhile. `silence` is the longest wait for the next byte. The peer's loss without a
-  // word is noticed after about 30 s (keepalive, TCP_USER_TIMEOUT) whatever `silence` is.
-  // Any status the server answered is a result, not an error. Errors: disconnected (no connection, or it broke; also
-  // within the body), timed_out (silence), denied (its certificate is not trusted, or files may not be read),
-  // malformed, not_found (credential files), interrupted (the receiver or stop() ended it).
-  [[nodiscard]] Result<ApiAnswer> get(const std::string& target, std::chrono::seconds silence, const Receiver& receive);
+  // GETs "/api/...?...". Certificates and tokens are read anew for each request; a 401 is tried again at once
+  // if the token file has changed meanwhile. `silence` is the longest wait for the next byte. The peer's loss
+  // without a word is noticed after about 30 s (keepalive, TCP_USER_TIMEOUT) whatever `silence` is. Any
+  // status the server answered is a result, not an error. Errors: disconnected (no connection, or it broke;
+  // also within the body), timed_out (silence), denied (its certificate is not trusted, or files may not be
+  // read), malformed, not_found (credential files), interrupted (the receiver or stop() ended it).
+  [[nodiscard]] Result<ApiAnswer> get(const std::string& target, std::chrono::seconds silence,
+                                      const Receiver& receive);
 
   // POSTs a JSON document; the answer's body is cut at 64 KiB for any status. Errors as above.
   [[nodiscard]] Result<ApiAnswer> post(const std::string& target, const std::string& json,
                                        std::chrono::seconds silence);
 
-  // Any thread: ends the request under way, even while it connects or shakes hands, and refuses all later ones
-  // (interrupted). Only a look-up of the server's name in DNS cannot be ended; give the server as an address, as the
-  // Pod's environment does, where that matters.
+  // Any thread: ends the request under way, even while it connects or shakes hands, and refuses all later
+  // ones (interrupted). Call it again while the request has not ended: a socket between its creation and its
+  // connect cannot be shut down. Only a look-up of the server's name in DNS cannot be ended; give the server
+  // as an address, as the Pod's environment does, where that matters.
   void stop();
 
   // "https://[fd00::1]:6443/prefix"
@@ -69,8 +73,8 @@ class ApiConnection {
   const ApiAccess access_;
   mutable std::mutex mutex_;
   bool stopped_ = false;
-  // A duplicate of the socket in use. httplib's own stop() waits for a connect in progress, and a bare number could be
-  // somebody else's descriptor by the time it is used.
+  // A duplicate of the socket in use. httplib's own stop() waits for a connect or handshake in progress, and
+  // a bare number could be somebody else's descriptor by the time it is used.
   Fd socket_;
 };
 

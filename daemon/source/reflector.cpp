@@ -41,6 +41,8 @@ Reflector::Reflector(WatchedResource resource, const ApiAccess& access, EventSin
 Reflector::~Reflector() { stop(); }
 
 void Reflector::start() {
+  const std::lock_guard lock(mutex_);
+  ended_ = false;
   thread_ = std::thread([this] { run(); });
 }
 
@@ -55,6 +57,10 @@ void Reflector::begin_stop() {
 
 void Reflector::stop() {
   begin_stop();
+  std::unique_lock lock(mutex_);
+  // Again and again, because a socket that is about to connect cannot be shut down yet.
+  while (!changed_.wait_for(lock, 50ms, [this] { return ended_; })) connection_.stop();
+  lock.unlock();
   if (thread_.joinable()) thread_.join();
 }
 
@@ -71,6 +77,9 @@ void Reflector::run() {
     const Outcome outcome = perform(ask);
     pause = state_.ended(outcome, unit(random_));
   }
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+  changed_.notify_all();
 }
 
 std::string Reflector::target_of(const Ask& ask, std::chrono::seconds watch_time) const {
@@ -78,9 +87,10 @@ std::string Reflector::target_of(const Ask& ask, std::chrono::seconds watch_time
   if (!resource_.selector.empty()) target += resource_.selector + "&";
   switch (ask.verb) {
     case Verb::watch_list:
-      return target + fmt::format("watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&"
-                                  "allowWatchBookmarks=true&resourceVersion=&timeoutSeconds={}",
-                                  watch_time.count());
+      return target + fmt::format(
+                          "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&"
+                          "allowWatchBookmarks=true&resourceVersion=&timeoutSeconds={}",
+                          watch_time.count());
     case Verb::watch:
       return target + fmt::format("watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
                                   encode_query_value(ask.resource_version), watch_time.count());
@@ -108,7 +118,8 @@ Outcome Reflector::perform(const Ask& ask) {
   return outcome;
 }
 
-void Reflector::failed(const Ask& ask, const Outcome& outcome, Reading& reading, const Result<ApiAnswer>& answer) {
+void Reflector::failed(const Ask& ask, const Outcome& outcome, Reading& reading,
+                       const Result<ApiAnswer>& answer) {
   if (!answer && answer.error().code == Errc::interrupted && reading.problem().empty()) return;  // stop()
   const std::string_view verb = ask.verb == Verb::list ? "list" : "watch";
   std::string why = !reading.problem().empty() ? reading.problem()
@@ -118,8 +129,8 @@ void Reflector::failed(const Ask& ask, const Outcome& outcome, Reading& reading,
   if (outcome.end == End::refused && outcome.status == 401)
     why += "; the server does not accept the bearer token or client certificate";
   if (outcome.end == End::refused && outcome.status == 403)
-    why += fmt::format("; grant the verb \"{}\" on \"{}\" in API group \"{}\" to this account (ClusterRole)", verb,
-                       resource_.name, group_of(resource_.path));
+    why += fmt::format("; grant the verb \"{}\" on \"{}\" in API group \"{}\" to this account (ClusterRole)",
+                       verb, resource_.name, group_of(resource_.path));
   const std::string message = fmt::format("{} {}: {}", verb, resource_.name, why);
   const bool fallback = ask.verb == Verb::watch_list && refuses_parameters(outcome);
   {

@@ -1,5 +1,5 @@
-// Mirrors one resource of the API server into an EventSink, from a thread of its own: list, watch, and all that can
-// go wrong between. The rules are in reflector_state.hpp; here is the I/O.
+// Mirrors one resource of the API server into an EventSink, from a thread of its own: list, watch, and all
+// that can go wrong between. The rules are in reflector_state.hpp; here is the I/O.
 #pragma once
 
 #include <condition_variable>
@@ -32,8 +32,8 @@ struct ReflectorOptions {
   // One frame of a watch or item of a list may have this many bytes. (etcd takes 1.5 MiB at most.)
   std::size_t frame_limit = 16U << 20;
   std::chrono::seconds list_silence{60};
-  // Until the initial events of a watch_list are complete; a server older than 1.27 ignores the wish for them, and
-  // then sends a bookmark, about a minute later, or nothing.
+  // Until the initial events of a watch_list are complete; a server older than 1.27 ignores the wish for
+  // them, and then sends a bookmark, about a minute later, or nothing.
   std::chrono::seconds watch_list_silence{75};
   std::uint64_t seed = std::random_device{}();
 };
@@ -41,7 +41,8 @@ struct ReflectorOptions {
 class Reflector : private ReadingObserver {
  public:
   // `sink` must outlive this. A sink that blocks must let go by itself when its owner calls stop().
-  Reflector(WatchedResource resource, const ApiAccess& access, EventSink& sink, Warn warn, ReflectorOptions options = {});
+  Reflector(WatchedResource resource, const ApiAccess& access, EventSink& sink, Warn warn,
+            ReflectorOptions options = {});
   ~Reflector() override;
 
   void start();
@@ -79,6 +80,7 @@ class Reflector : private ReadingObserver {
   mutable std::mutex mutex_;  // for the following
   std::condition_variable changed_;
   bool stopping_ = false;
+  bool ended_ = true;  // no thread, or it is past its last event
   WatchStatus status_;
 
   std::thread thread_;

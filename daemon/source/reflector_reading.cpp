@@ -150,11 +150,14 @@ std::string Reading::status_text(const std::string& body, int status) {
 
 Outcome Reading::finish(const Result<ApiAnswer>& answer) {
   if (begun_)
-    outcome_.lasted = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun_at_);
+    outcome_.lasted =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun_at_);
   if (!problem_.empty()) return outcome_;
   if (!answer) {
-    // A watch_list stream has one read timeout for both its parts; after the initial events its silence is no fault.
-    const bool quiet_watch = ask_.verb == Verb::watch_list && !initial_ && answer.error().code == Errc::timed_out;
+    // A watch_list stream has one read timeout for both its parts; after the initial events its silence is no
+    // fault.
+    const bool quiet_watch =
+        ask_.verb == Verb::watch_list && !initial_ && answer.error().code == Errc::timed_out;
     outcome_.end = quiet_watch ? End::complete : End::broken;
     return outcome_;
   }

@@ -17,14 +17,15 @@ namespace ipvsd {
 class ReadingObserver {
  public:
   virtual ~ReadingObserver() = default;
-  virtual void on_answered(Ask::Verb verb) = 0;           // the server said 200
-  virtual void on_delivered(std::size_t objects) = 0;     // pushed into the sink
+  virtual void on_answered(Ask::Verb verb) = 0;        // the server said 200
+  virtual void on_delivered(std::size_t objects) = 0;  // pushed into the sink
   virtual void on_list_complete() = 0;
   virtual void on_rejected(const std::string& problem) = 0;  // an object that could not be read
   virtual void on_doubt(const std::string& problem) = 0;     // a part of an object that was left out
 };
 
-// Events leave in batches of at most 256; those of a watch at the latest when the bytes at hand have been read.
+// Events leave in batches of at most 256; those of a watch at the latest when the bytes at hand have been
+// read.
 class Reading {
  public:
   // `state` hears of the versions seen. `limit`: longest frame or item, bytes.

@@ -11,8 +11,8 @@ using Verb = Ask::Verb;
 
 // A watch that held this long was a good one, even if nothing happened.
 constexpr auto good_watch = 5s;
-// The server sends a bookmark about every minute. A watch that was silent for longer may stand at a version that the
-// server has never had (etcd restored from a backup), where it would stay silent for ever.
+// The server sends a bookmark about every minute. A watch that was silent for longer may stand at a version
+// that the server has never had (etcd restored from a backup), where it would stay silent for ever.
 constexpr auto suspicious_silence = 150s;
 
 // Gone: the version or continue token has been compacted away.
@@ -39,8 +39,8 @@ void ReflectorState::initial_events_end() {
 }
 
 Ask ReflectorState::first_page() const {
-  // Not older than what is known, so that a server that lags behind does not take us back in time; any state at
-  // first ("0", which is cheap); what etcd holds ("") where the known version is of no use.
+  // Not older than what is known, so that a server that lags behind does not take us back in time; any state
+  // at first ("0", which is cheap); what etcd holds ("") where the known version is of no use.
   const bool any = resource_version_.empty() && !version_unavailable_;
   return {Verb::list, any ? "0" : version_unavailable_ ? "" : resource_version_, "", !paging_expired_};
 }
@@ -75,7 +75,8 @@ std::chrono::milliseconds ReflectorState::ended(const Outcome& outcome, double r
 
 void ReflectorState::ended_list(const Outcome& outcome) {
   if (outcome.end != End::complete) {
-    // A continue token outlives its snapshot only for some minutes; a list that takes longer is asked for in one piece.
+    // A continue token outlives its snapshot only for some minutes; a list that takes longer is asked for in
+    // one piece.
     if (expired(outcome) && !ask_.continue_token.empty()) {
       paging_expired_ = true;
       version_unavailable_ = false;
@@ -95,9 +96,11 @@ void ReflectorState::ended_list(const Outcome& outcome) {
 
 void ReflectorState::ended_watch_list(const Outcome& outcome) {
   if (refuses_parameters(outcome) || outcome.end == End::unmarked) watch_list_offered_ = false;
-  // Broken before anything came: the server may still offer it. Told to wait or to log in: neither says anything.
-  const bool nothing_learnt = (outcome.end == End::broken && outcome.frames == 0) ||
-                              (outcome.end == End::refused && !refuses_parameters(outcome) && !expired(outcome));
+  // Broken before anything came: the server may still offer it. Told to wait or to log in: neither says
+  // anything.
+  const bool nothing_learnt =
+      (outcome.end == End::broken && outcome.frames == 0) ||
+      (outcome.end == End::refused && !refuses_parameters(outcome) && !expired(outcome));
   if (nothing_learnt) return;
   ask_ = first_page();
 }

@@ -1,8 +1,8 @@
-// What a reflector asks the API server next, and how long it waits before: the rules of list and watch without any
-// I/O. Pure; time and randomness come in as values.
+// What a reflector asks the API server next, and how long it waits before: the rules of list and watch
+// without any I/O. Pure; time and randomness come in as values.
 //
-// Sources: Kubernetes API concepts ("Efficient detection of changes", "Streaming lists"), KEP-3157 (WatchList),
-// client-go tools/cache/reflector.go for the waiting times.
+// Sources: Kubernetes API concepts ("Efficient detection of changes", "Streaming lists"), KEP-3157
+// (WatchList), client-go tools/cache/reflector.go for the waiting times.
 #pragma once
 
 #include <chrono>
@@ -12,7 +12,8 @@
 
 namespace ipvsd {
 
-// Each wait after a failure lies between d and 2d, where d doubles from `first` and 2d never exceeds `longest`.
+// Each wait after a failure lies between d and 2d, where d doubles from `first` and 2d never exceeds
+// `longest`.
 struct Backoff {
   std::chrono::milliseconds first{800};
   std::chrono::milliseconds longest{30'000};
@@ -38,14 +39,15 @@ struct Outcome {
     broken,     // no connection, or it broke, or the peer fell silent
     refused,    // an HTTP status other than 200, or an ERROR event: see `status`
     malformed,  // the server's bytes made no sense
-    unmarked,   // watch_list: a bookmark came, but not the end of the initial events: the server ignores what was asked
+    unmarked,   // watch_list: a bookmark came, but not the end of the initial events: the server ignores what
+                // was asked
   };
   End end = End::complete;
   int status = 0;  // refused: HTTP status or Status.code
   std::optional<std::chrono::seconds> retry_after;
-  std::string continue_token;        // list, complete: "" on the last page
-  std::string resource_version;      // list, complete: the list's
-  std::uint64_t frames = 0;          // watches: frames that were understood, bookmarks included
+  std::string continue_token;          // list, complete: "" on the last page
+  std::string resource_version;        // list, complete: the list's
+  std::uint64_t frames = 0;            // watches: frames that were understood, bookmarks included
   std::chrono::milliseconds lasted{};  // watches: from the first byte of the answer to its end
 };
 
@@ -76,7 +78,8 @@ class ReflectorState {
   Backoff backoff_;
   Ask ask_;
   bool watch_list_offered_ = true;
-  // The version of which the server said that it is gone, or that it does not know it yet, is not asked for again.
+  // The version of which the server said that it is gone, or that it does not know it yet, is not asked for
+  // again.
   bool version_unavailable_ = false;
   bool paging_expired_ = false;
   unsigned failures_ = 0;  // in a row

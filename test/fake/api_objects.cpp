@@ -86,10 +86,10 @@ void default_slice(Json& object) {
 }  // namespace
 
 const std::vector<Resource>& resources() {
-  static const std::vector<Resource> all{
-      {"services", "Service", "", "v1", "/api/v1", true},
-      {"endpointslices", "EndpointSlice", "discovery.k8s.io", "discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1", true},
-      {"nodes", "Node", "", "v1", "/api/v1", false}};
+  static const std::vector<Resource> all{{"services", "Service", "", "v1", "/api/v1", true},
+                                         {"endpointslices", "EndpointSlice", "discovery.k8s.io",
+                                          "discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1", true},
+                                         {"nodes", "Node", "", "v1", "/api/v1", false}};
   return all;
 }
 
@@ -119,7 +119,7 @@ std::optional<ObjectPath> parse_path(const std::string& path) {
 }
 
 Json status_body(int code, const std::string& reason, const std::string& message, const Json& details) {
-  Json body{{"kind", "Status"},    {"apiVersion", "v1"},   {"metadata", Json::object()},
+  Json body{{"kind", "Status"},    {"apiVersion", "v1"}, {"metadata", Json::object()},
             {"status", "Failure"}, {"message", message}, {"reason", reason}};
   if (!details.is_null()) body["details"] = details;
   body["code"] = code;

@@ -45,8 +45,9 @@ struct Reply {
 [[nodiscard]] Reply refuse(int code, const std::string& reason, const std::string& message,
                            const Json& details = nullptr);
 
-// Fills in what a POST leaves out: protocols, target ports, affinity, policies, IP families, load balancer ipMode. A Service without
-// clusterIP gets one from 10.96.240.0/20, `counter` apart. Node ports are not allocated.
+// Fills in what a POST leaves out: protocols, target ports, affinity, policies, IP families, load balancer
+// ipMode. A Service without clusterIP gets one from 10.96.240.0/20, `counter` apart. Node ports are not
+// allocated.
 void set_defaults(const Resource& resource, Json& object, std::uint32_t counter);
 
 // What the metadata of a bookmark hangs on: an otherwise empty object.

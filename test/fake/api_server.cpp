@@ -23,7 +23,8 @@ bool set_up_tls(SSL_CTX& context, const KeyPair& own, const std::string& client_
   bio = memory(own.key_pem);
   EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
   BIO_free(bio);
-  const bool fine = certificate != nullptr && key != nullptr && SSL_CTX_use_certificate(&context, certificate) == 1 &&
+  const bool fine = certificate != nullptr && key != nullptr &&
+                    SSL_CTX_use_certificate(&context, certificate) == 1 &&
                     SSL_CTX_use_PrivateKey(&context, key) == 1;
   X509_free(certificate);
   EVP_PKEY_free(key);
@@ -32,7 +33,8 @@ bool set_up_tls(SSL_CTX& context, const KeyPair& own, const std::string& client_
   bio = memory(client_ca_pem);
   X509* authority = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
   BIO_free(bio);
-  const bool added = authority != nullptr && X509_STORE_add_cert(SSL_CTX_get_cert_store(&context), authority) == 1;
+  const bool added =
+      authority != nullptr && X509_STORE_add_cert(SSL_CTX_get_cert_store(&context), authority) == 1;
   X509_free(authority);
   SSL_CTX_set_verify(&context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   return added;
@@ -40,11 +42,16 @@ bool set_up_tls(SSL_CTX& context, const KeyPair& own, const std::string& client_
 
 Reply canned(int status) {
   switch (status) {
-    case 401: return refuse(401, "Unauthorized", "Unauthorized");
-    case 410: return refuse(410, "Expired", "The resourceVersion for the provided list is too old.");
-    case 429: return refuse(429, "TooManyRequests", "Too many requests, please try again later.");
-    case 503: return refuse(503, "ServiceUnavailable", "the server is currently unable to handle the request");
-    default: return refuse(status, "InternalError", "an error made on demand");
+    case 401:
+      return refuse(401, "Unauthorized", "Unauthorized");
+    case 410:
+      return refuse(410, "Expired", "The resourceVersion for the provided list is too old.");
+    case 429:
+      return refuse(429, "TooManyRequests", "Too many requests, please try again later.");
+    case 503:
+      return refuse(503, "ServiceUnavailable", "the server is currently unable to handle the request");
+    default:
+      return refuse(status, "InternalError", "an error made on demand");
   }
 }
 
@@ -59,28 +66,33 @@ ApiServer::ApiServer(ApiServerOptions options) : options_(std::move(options)), t
   if (options_.tls && certificate_.certificate_pem.empty()) {
     CertificateAuthority authority;
     ca_pem_ = authority.pem();
-    certificate_ = authority.issue("kube-apiserver", {"DNS:localhost", "DNS:kubernetes.default.svc", "IP:127.0.0.1",
-                                                      "IP:0:0:0:0:0:0:0:1", "IP:10.96.0.1"});
+    certificate_ = authority.issue("kube-apiserver", {"DNS:localhost", "DNS:kubernetes.default.svc",
+                                                      "IP:127.0.0.1", "IP:0:0:0:0:0:0:0:1", "IP:10.96.0.1"});
   }
   if (options_.tls)
     server_ = std::make_unique<httplib::SSLServer>(
         [this](SSL_CTX& context) { return set_up_tls(context, certificate_, options_.client_ca_pem); });
   else
     server_ = std::make_unique<httplib::Server>();
-  if (!server_->is_valid()) throw std::runtime_error("API server stand-in: certificate or key cannot be used");
+  if (!server_->is_valid())
+    throw std::runtime_error("API server stand-in: certificate or key cannot be used");
   listen();
 }
 
 void ApiServer::listen() {
   server_->new_task_queue = [] { return new httplib::ThreadPool(server_threads); };
   server_->set_tcp_nodelay(true);
-  const auto handle = [this](const httplib::Request& request, httplib::Response& response) { serve(request, response); };
+  const auto handle = [this](const httplib::Request& request, httplib::Response& response) {
+    serve(request, response);
+  };
   server_->Get(".*", handle).Post(".*", handle).Put(".*", handle).Patch(".*", handle).Delete(".*", handle);
   if (options_.port == 0)
     port_ = server_->bind_to_any_port(options_.host);
   else
     port_ = server_->bind_to_port(options_.host, options_.port) ? options_.port : -1;
-  if (port_ <= 0) throw std::runtime_error(fmt::format("API server stand-in: cannot listen on {}:{}", options_.host, options_.port));
+  if (port_ <= 0)
+    throw std::runtime_error(
+        fmt::format("API server stand-in: cannot listen on {}:{}", options_.host, options_.port));
   thread_ = std::thread([this] { server_->listen_after_bind(); });
   // stop() does nothing to a server that does not run yet.
   while (!server_->is_running()) std::this_thread::yield();
@@ -108,7 +120,8 @@ ApiAccess ApiServer::access() const {
 
 std::string ApiServer::kubeconfig(const std::string& ca_file) const {
   const std::lock_guard lock(mutex_);
-  const std::string host = options_.host.find(':') == std::string::npos ? options_.host : "[" + options_.host + "]";
+  const std::string host =
+      options_.host.find(':') == std::string::npos ? options_.host : "[" + options_.host + "]";
   return fmt::format(
       "apiVersion: v1\nkind: Config\nclusters:\n- name: stand-in\n  cluster:\n    server: {}://{}:{}\n{}"
       "users:\n- name: stand-in\n  user: {}\ncontexts:\n- name: stand-in\n  context:\n    cluster: stand-in\n"
@@ -119,7 +132,8 @@ std::string ApiServer::kubeconfig(const std::string& ca_file) const {
 }
 
 Result<void> ApiServer::apply(const Json& object) try {
-  if (!object.is_object() || !object.contains("kind")) return fail(Errc::malformed, "not a Kubernetes object");
+  if (!object.is_object() || !object.contains("kind"))
+    return fail(Errc::malformed, "not a Kubernetes object");
   if (object.contains("items")) {
     // The items of a ServiceList have no kind of their own.
     const std::string list_kind = object["kind"];
@@ -162,6 +176,7 @@ void ApiServer::serve(const httplib::Request& request, httplib::Response& respon
   if (!reply.body.is_null()) response.set_content(reply.body.dump(), "application/json");
   const std::lock_guard lock(mutex_);
   log_[index].status = reply.status;
+  logged_.notify_all();
 }
 
 Reply ApiServer::answer(const httplib::Request& request, httplib::Response& response) {
@@ -171,8 +186,10 @@ Reply ApiServer::answer(const httplib::Request& request, httplib::Response& resp
   if (auto reply = obstacle(request)) return *reply;
   if (request.path.rfind("/apis/events.k8s.io/v1/namespaces/", 0) == 0) return accept_event(request);
   const auto path = parse_path(request.path);
-  if (!path) return refuse(404, "NotFound", "the server could not find the requested resource", Json::object());
-  return request.method == "GET" || request.method == "HEAD" ? read(*path, request, response) : write(*path, request);
+  if (!path)
+    return refuse(404, "NotFound", "the server could not find the requested resource", Json::object());
+  return request.method == "GET" || request.method == "HEAD" ? read(*path, request, response)
+                                                             : write(*path, request);
 }
 
 std::optional<Reply> ApiServer::obstacle(const httplib::Request& request) {
@@ -194,11 +211,15 @@ std::optional<Reply> ApiServer::forbidden(const ObjectPath& path, const std::str
   Json details = Json::object();
   if (!path.resource->group.empty()) details["group"] = path.resource->group;
   details["kind"] = path.resource->plural;
-  const std::string resource = path.resource->plural + (path.resource->group.empty() ? "" : "." + path.resource->group);
-  return refuse(403, "Forbidden",
-                fmt::format("{} is forbidden: User \"system:kube-proxy\" cannot {} resource \"{}\" in API group \"{}\" at "
-                            "the cluster scope", resource, verb, path.resource->plural, path.resource->group),
-                details);
+  const std::string resource =
+      path.resource->plural + (path.resource->group.empty() ? "" : "." + path.resource->group);
+  return refuse(
+      403, "Forbidden",
+      fmt::format(
+          "{} is forbidden: User \"system:kube-proxy\" cannot {} resource \"{}\" in API group \"{}\" at "
+          "the cluster scope",
+          resource, verb, path.resource->plural, path.resource->group),
+      details);
 }
 
 Reply ApiServer::read(const ObjectPath& path, const httplib::Request& request, httplib::Response& response) {
@@ -208,7 +229,8 @@ Reply ApiServer::read(const ObjectPath& path, const httplib::Request& request, h
   if (auto reply = forbidden(path, verb)) return *reply;
   if (!path.name.empty()) return store_.get(path);
 
-  auto selector = Selector::parse(request.get_param_value("labelSelector"), request.get_param_value("fieldSelector"));
+  auto selector =
+      Selector::parse(request.get_param_value("labelSelector"), request.get_param_value("fieldSelector"));
   if (!selector) return refuse(400, "BadRequest", selector.error().context);
   if (watching) return start_watch(path, request, response, std::move(*selector));
   ListQuery query;
@@ -231,7 +253,9 @@ Reply ApiServer::write(const ObjectPath& path, const httplib::Request& request) 
   if ((verb == "create") != path.name.empty())
     return refuse(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
   if (verb == "delete") return store_.remove(path);
-  const Json object = Json::parse(request.body);
+  Json object = Json::parse(request.body);
+  // A Service gets its status through the subresource only.
+  if (verb == "create" && path.resource->kind == "Service" && object.is_object()) object.erase("status");
   if (verb == "patch") return store_.merge(path, object);
   return verb == "create" ? store_.create(path, object) : store_.replace(path, object);
 }
@@ -254,10 +278,13 @@ Reply ApiServer::control(const httplib::Request& request) {
   } else if (what == "fail") {
     std::optional<int> retry_after;
     if (request.has_param("retryAfter")) retry_after = number_param(request, "retryAfter", 0);
-    fail_next(number_param(request, "status", 500), number_param(request, "count", 1), retry_after, param("match"));
+    fail_next(number_param(request, "status", 500), number_param(request, "count", 1), retry_after,
+              param("match"));
   } else if (what == "watchlist") {
     const std::string mode = param("mode");
-    set_watch_list(mode == "refuse" ? WatchListMode::refuse : mode == "ignore" ? WatchListMode::ignore : WatchListMode::on);
+    set_watch_list(mode == "refuse"   ? WatchListMode::refuse
+                   : mode == "ignore" ? WatchListMode::ignore
+                                      : WatchListMode::on);
   } else if (what == "token") {
     set_token(param("value"));
   } else if (what == "forbid") {
@@ -299,7 +326,6 @@ std::size_t ApiServer::add_to_log(const httplib::Request& request) {
   const std::lock_guard lock(mutex_);
   log_.push_back({request.method, request.target, request.get_header_value("User-Agent"),
                   request.get_header_value("Accept-Encoding"), 0});
-  logged_.notify_all();
   return log_.size() - 1;
 }
 
@@ -316,15 +342,19 @@ std::vector<Json> ApiServer::events() const {
 Json ApiServer::log_json() const {
   Json all = Json::array();
   for (const auto& entry : log())
-    all.push_back({{"method", entry.method}, {"target", entry.target}, {"userAgent", entry.user_agent}, {"status", entry.status}});
+    all.push_back({{"method", entry.method},
+                   {"target", entry.target},
+                   {"userAgent", entry.user_agent},
+                   {"status", entry.status}});
   return all;
 }
 
-bool ApiServer::wait_for_requests(const std::string& text, std::size_t count, std::chrono::seconds deadline) const {
+bool ApiServer::wait_for_requests(const std::string& text, std::size_t count,
+                                  std::chrono::seconds deadline) const {
   std::unique_lock lock(mutex_);
   return logged_.wait_for(lock, deadline, [&] {
     const auto hit = [&text](const LoggedRequest& entry) {
-      return (entry.method + " " + entry.target).find(text) != std::string::npos;
+      return entry.status != 0 && (entry.method + " " + entry.target).find(text) != std::string::npos;
     };
     return static_cast<std::size_t>(std::count_if(log_.begin(), log_.end(), hit)) >= count;
   });

@@ -1,9 +1,11 @@
-// A stand-in for kube-apiserver: Services, EndpointSlices and Nodes with list, watch and writes over HTTP(S), and the
-// troubles that a client must live through, on demand. Its answers follow recordings of kube-apiserver 1.32.
+// A stand-in for kube-apiserver: Services, EndpointSlices and Nodes with list, watch and writes over HTTP(S),
+// and the troubles that a client must live through, on demand. Its answers follow recordings of
+// kube-apiserver 1.32.
 //
 // Beside the API, without authentication: GET /_log (requests so far, as JSON), GET /_events (Events
 // POSTed so far); POST /_control/compact,
-// /_control/drop-watches, /_control/fail?status=S&count=N[&retryAfter=S][&match=TEXT], /_control/watchlist?mode=on|refuse|ignore,
+// /_control/drop-watches, /_control/fail?status=S&count=N[&retryAfter=S][&match=TEXT],
+// /_control/watchlist?mode=on|refuse|ignore,
 // /_control/token?value=T, /_control/forbid?verb=V&resource=R, /_control/allow.
 #pragma once
 
@@ -37,10 +39,10 @@ struct ApiServerOptions {
   bool tls = false;
   std::string certificate_pem;  // "": made by an authority of its own
   std::string key_pem;
-  std::string client_ca_pem;    // not "": clients must show a certificate of this authority
-  std::string token;            // "": anybody may do anything
+  std::string client_ca_pem;  // not "": clients must show a certificate of this authority
+  std::string token;          // "": anybody may do anything
   std::chrono::milliseconds bookmark_period{1000};
-  std::size_t page_limit = 0;   // not 0: a page never has more items, whatever the client wants
+  std::size_t page_limit = 0;  // not 0: a page never has more items, whatever the client wants
 };
 
 struct LoggedRequest {
@@ -48,7 +50,7 @@ struct LoggedRequest {
   std::string target;  // path and query as sent
   std::string user_agent;
   std::string accept_encoding;
-  int status = 0;
+  int status = 0;  // 0: not answered yet
 };
 
 // All calls from any thread.
@@ -71,7 +73,8 @@ class ApiServer {
 
   void drop_watches();  // without the end of the chunked body, as when a connection breaks
   // The next `count` requests whose target contains `match` get `status`.
-  void fail_next(int status, int count, std::optional<int> retry_after = std::nullopt, const std::string& match = "");
+  void fail_next(int status, int count, std::optional<int> retry_after = std::nullopt,
+                 const std::string& match = "");
   void set_watch_list(WatchListMode mode);
   void set_token(const std::string& token);
   void forbid(const std::string& verb, const std::string& plural);
@@ -79,8 +82,10 @@ class ApiServer {
 
   [[nodiscard]] std::vector<Json> events() const;  // POSTed to events.k8s.io/v1, in order
   [[nodiscard]] std::vector<LoggedRequest> log() const;
-  // Waits until `count` requests have `text` in "METHOD target". False: not by the deadline.
-  [[nodiscard]] bool wait_for_requests(const std::string& text, std::size_t count, std::chrono::seconds deadline) const;
+  // Waits until `count` requests with `text` in "METHOD target" have been answered; of a watch, until it is
+  // open. False: not by the deadline.
+  [[nodiscard]] bool wait_for_requests(const std::string& text, std::size_t count,
+                                       std::chrono::seconds deadline) const;
 
  private:
   struct Watch;

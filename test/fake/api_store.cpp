@@ -18,7 +18,8 @@ struct Position {
 };
 
 std::string encode(const Position& position) {
-  return base64url_encode(Json{{"v", "meta.k8s.io/v1"}, {"rv", position.version}, {"start", position.start}}.dump());
+  return base64url_encode(
+      Json{{"v", "meta.k8s.io/v1"}, {"rv", position.version}, {"start", position.start}}.dump());
 }
 
 std::optional<Position> decode(const std::string& token) {
@@ -29,7 +30,8 @@ std::optional<Position> decode(const std::string& token) {
 }
 
 std::optional<std::uint64_t> number(const std::string& text) {
-  if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos || text.size() > 18) return std::nullopt;
+  if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos || text.size() > 18)
+    return std::nullopt;
   return std::stoull(text);
 }
 
@@ -41,21 +43,23 @@ bool in_scope(const Json& object, const std::string& ns, const Selector& selecto
 }
 
 Reply expired_token(const Position& position) {
-  auto reply = refuse(410, "Expired",
-                      "The provided continue parameter is too old to display a consistent list result. You can start a "
-                      "new list without the continue parameter, or use the continue token in this response to retrieve "
-                      "the remainder of the results. Continuing with the provided token results in an inconsistent "
-                      "list - objects that were created, modified, or deleted between the time the first chunk was "
-                      "returned and now may show up in the list.");
+  auto reply = refuse(
+      410, "Expired",
+      "The provided continue parameter is too old to display a consistent list result. You can start a "
+      "new list without the continue parameter, or use the continue token in this response to retrieve "
+      "the remainder of the results. Continuing with the provided token results in an inconsistent "
+      "list - objects that were created, modified, or deleted between the time the first chunk was "
+      "returned and now may show up in the list.");
   reply.body["metadata"]["continue"] = encode({-1, position.start});
   return reply;
 }
 
 Reply too_large(std::uint64_t wanted, std::uint64_t current) {
-  auto reply = refuse(504, "Timeout", fmt::format("Timeout: Too large resource version: {}, current: {}", wanted, current),
-                      {{"causes", Json::array({{{"reason", "ResourceVersionTooLarge"},
-                                                {"message", "Too large resource version"}}})},
-                       {"retryAfterSeconds", 1}});
+  auto reply = refuse(
+      504, "Timeout", fmt::format("Timeout: Too large resource version: {}, current: {}", wanted, current),
+      {{"causes",
+        Json::array({{{"reason", "ResourceVersionTooLarge"}, {"message", "Too large resource version"}}})},
+       {"retryAfterSeconds", 1}});
   reply.retry_after = 1;
   return reply;
 }
@@ -80,7 +84,8 @@ Reply ApiStore::not_found(const ObjectPath& path) {
   Json details{{"name", path.name}};
   if (!path.resource->group.empty()) details["group"] = path.resource->group;
   details["kind"] = path.resource->plural;
-  const std::string resource = path.resource->plural + (path.resource->group.empty() ? "" : "." + path.resource->group);
+  const std::string resource =
+      path.resource->plural + (path.resource->group.empty() ? "" : "." + path.resource->group);
   return refuse(404, "NotFound", fmt::format("{} \"{}\" not found", resource, path.name), details);
 }
 
@@ -99,8 +104,10 @@ Reply ApiStore::create(const ObjectPath& given, Json object) {
   const std::lock_guard lock(mutex_);
   const Resource& resource = *given.resource;
   if (!object.is_object() || !object.contains("metadata") || object["metadata"].value("name", "").empty())
-    return refuse(422, "Invalid", fmt::format("{} \"\" is invalid: metadata.name: Required value: name or generateName "
-                                              "is required", resource.kind));
+    return refuse(422, "Invalid",
+                  fmt::format("{} \"\" is invalid: metadata.name: Required value: name or generateName "
+                              "is required",
+                              resource.kind));
   ObjectPath path = given;
   path.name = object["metadata"]["name"];
   if (resource.namespaced && path.ns.empty()) path.ns = object["metadata"].value("namespace", "default");
@@ -108,7 +115,8 @@ Reply ApiStore::create(const ObjectPath& given, Json object) {
     return refuse(409, "AlreadyExists", fmt::format("{} \"{}\" already exists", resource.plural, path.name),
                   {{"name", path.name}, {"kind", resource.plural}});
   Json whole{{"kind", resource.kind}, {"apiVersion", resource.api_version}};
-  whole["metadata"] = with_metadata(object["metadata"], path.ns, ++created_, resource.kind == "EndpointSlice");
+  whole["metadata"] =
+      with_metadata(object["metadata"], path.ns, ++created_, resource.kind == "EndpointSlice");
   for (const auto& [field, value] : object.items())
     if (!whole.contains(field)) whole[field] = value;
   set_defaults(resource, whole, created_);
@@ -121,30 +129,37 @@ Reply ApiStore::update(const ObjectPath& path, Json object) {
   if (found == objects.end()) return not_found(path);
   const Json& current = found->second;
   if (!object.is_object() || !object.contains("metadata"))
-    return refuse(400, "BadRequest", "the object provided is unrecognized (must be of type " + path.resource->kind + ")");
+    return refuse(400, "BadRequest",
+                  "the object provided is unrecognized (must be of type " + path.resource->kind + ")");
   const std::string version = object["metadata"].value("resourceVersion", "");
   if (!version.empty() && version != current["metadata"]["resourceVersion"])
-    return refuse(409, "Conflict",
-                  fmt::format("Operation cannot be fulfilled on {} \"{}\": the object has been modified; please apply "
-                              "your changes to the latest version and try again", path.resource->plural, path.name),
-                  {{"name", path.name}, {"kind", path.resource->plural}});
+    return refuse(
+        409, "Conflict",
+        fmt::format("Operation cannot be fulfilled on {} \"{}\": the object has been modified; please apply "
+                    "your changes to the latest version and try again",
+                    path.resource->plural, path.name),
+        {{"name", path.name}, {"kind", path.resource->plural}});
   Json whole = current;
   if (path.subresource == "status") {
     whole["status"] = object.value("status", Json::object());
   } else {
     for (const auto& [field, value] : current.items())
-      if (field != "status" && field != "kind" && field != "apiVersion" && !object.contains(field)) whole.erase(field);
+      if (field != "status" && field != "kind" && field != "apiVersion" && !object.contains(field))
+        whole.erase(field);
     for (const auto& [field, value] : object.items())
-      if (field != "status" && field != "metadata" && field != "kind" && field != "apiVersion") whole[field] = value;
+      if (field != "status" && field != "metadata" && field != "kind" && field != "apiVersion")
+        whole[field] = value;
     Json metadata = object["metadata"];
-    for (const auto* kept : {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp"}) {
+    for (const auto* kept :
+         {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp"}) {
       metadata.erase(kept);
       if (current["metadata"].contains(kept)) metadata[kept] = current["metadata"][kept];
     }
     whole["metadata"] = std::move(metadata);
   }
   set_defaults(*path.resource, whole, created_);
-  if (whole == current) return {200, current, std::nullopt};
+  // Without regard to the order of fields, in which this type compares.
+  if (nlohmann::json(whole) == nlohmann::json(current)) return {200, current, std::nullopt};
   return put(path, std::move(whole), 200);
 }
 
@@ -251,8 +266,9 @@ Reply ApiStore::list(const Resource& resource, const ListQuery& query) const {
   return {200, std::move(body), std::nullopt};
 }
 
-std::vector<WatchEvent> ApiStore::changes(const Resource& resource, const std::string& ns, const Selector& selector,
-                                    std::uint64_t& version, std::chrono::steady_clock::time_point deadline) {
+std::vector<WatchEvent> ApiStore::changes(const Resource& resource, const std::string& ns,
+                                          const Selector& selector, std::uint64_t& version,
+                                          std::chrono::steady_clock::time_point deadline) {
   std::unique_lock lock(mutex_);
   std::vector<WatchEvent> found;
   while (true) {
@@ -274,8 +290,8 @@ std::vector<WatchEvent> ApiStore::changes(const Resource& resource, const std::s
   }
 }
 
-std::vector<WatchEvent> ApiStore::state(const Resource& resource, const std::string& ns, const Selector& selector,
-                                        std::uint64_t& version) const {
+std::vector<WatchEvent> ApiStore::state(const Resource& resource, const std::string& ns,
+                                        const Selector& selector, std::uint64_t& version) const {
   const std::lock_guard lock(mutex_);
   version = version_;
   std::vector<WatchEvent> events;

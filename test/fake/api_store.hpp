@@ -34,8 +34,8 @@ class ApiStore {
  public:
   // The object gets its namespace from the path, and uid, creationTimestamp and resourceVersion.
   Reply create(const ObjectPath& path, Json object);
-  // With `path.subresource` status, only the status is taken. A resourceVersion in the object must be the current one
-  // (409). A replacement that changes nothing leaves the version as it is.
+  // With `path.subresource` status, only the status is taken. A resourceVersion in the object must be the
+  // current one (409). A replacement that changes nothing leaves the version as it is.
   Reply replace(const ObjectPath& path, Json object);
   Reply merge(const ObjectPath& path, const Json& patch);  // RFC 7386
   Reply remove(const ObjectPath& path);

@@ -21,8 +21,10 @@ class CertificateAuthority {
   explicit CertificateAuthority(const std::string& common_name = "stand-in CA");
 
   [[nodiscard]] std::string pem() const;
-  // `alternative_names` as OpenSSL writes them: "DNS:localhost", "IP:127.0.0.1". Valid for a year, for both sides.
-  [[nodiscard]] KeyPair issue(const std::string& common_name, const std::vector<std::string>& alternative_names);
+  // `alternative_names` as OpenSSL writes them: "DNS:localhost", "IP:127.0.0.1". Valid for a year, for both
+  // sides.
+  [[nodiscard]] KeyPair issue(const std::string& common_name,
+                              const std::vector<std::string>& alternative_names);
 
  private:
   struct Free {

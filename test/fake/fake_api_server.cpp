@@ -37,19 +37,23 @@ int main(int argc, char** argv) try {
   std::vector<std::string> files;
   long bookmark_ms = 1000;
   std::string watch_list = "on";
-  CLI::App app{"A stand-in for kube-apiserver: Services, EndpointSlices and Nodes. Ends on SIGINT or SIGTERM."};
+  CLI::App app{
+      "A stand-in for kube-apiserver: Services, EndpointSlices and Nodes. Ends on SIGINT or SIGTERM."};
   app.add_option("--host", options.host, "address to listen on");
   app.add_option("--port", options.port, "0: any; printed");
-  app.add_option("--token", options.token, "the bearer token that clients must show; none: anybody may do anything");
-  app.add_option("--tls-dir", tls_dir,
-                 "serve HTTPS, and write ca.crt, server.crt, server.key and kubeconfig into this existing directory");
+  app.add_option("--token", options.token,
+                 "the bearer token that clients must show; none: anybody may do anything");
+  app.add_option(
+      "--tls-dir", tls_dir,
+      "serve HTTPS, and write ca.crt, server.crt, server.key and kubeconfig into this existing directory");
   app.add_option("--load", files, "JSON files with an object or a List each");
   app.add_option("--bookmark-ms", bookmark_ms, "time between bookmarks")->check(CLI::PositiveNumber);
   app.add_option("--page-limit", options.page_limit, "most items per page of a list");
   app.add_option("--watchlist", watch_list)->check(CLI::IsMember({"on", "refuse", "ignore"}));
   std::string certificate_file;
   std::string key_file;
-  auto* certificate = app.add_option("--cert", certificate_file, "PEM file to serve with, instead of one made at start");
+  auto* certificate =
+      app.add_option("--cert", certificate_file, "PEM file to serve with, instead of one made at start");
   certificate->needs(app.add_option("--key", key_file, "its key")->needs(certificate));
   CLI11_PARSE(app, argc, argv);
 
@@ -73,7 +77,8 @@ int main(int argc, char** argv) try {
   for (const auto& file : files) load(server, file);
   if (!tls_dir.empty()) {
     // Of a certificate that was given, the authority is not known: it may be its own.
-    write_file(tls_dir + "/ca.crt", server.ca_pem().empty() ? server.certificate().certificate_pem : server.ca_pem());
+    write_file(tls_dir + "/ca.crt",
+               server.ca_pem().empty() ? server.certificate().certificate_pem : server.ca_pem());
     write_file(tls_dir + "/server.crt", server.certificate().certificate_pem);
     write_file(tls_dir + "/server.key", server.certificate().key_pem);
     write_file(tls_dir + "/kubeconfig", server.kubeconfig("ca.crt"));

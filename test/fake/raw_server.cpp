@@ -24,7 +24,8 @@ void RawServer::Peer::wait_for_close() const {
   }
 }
 
-RawServer::RawServer(Script script) : script_(std::move(script)), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+RawServer::RawServer(Script script)
+    : script_(std::move(script)), listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -62,7 +63,8 @@ void RawServer::accept_all() {
 void RawServer::serve(int socket) {
   std::string head;
   std::array<char, 4096> piece;
-  while (head.find("\r\n\r\n") == std::string::npos) {
+  // A TLS handshake (record type 22) is no request, but all that will come.
+  while (head.find("\r\n\r\n") == std::string::npos && head.rfind('\x16', 0) != 0) {
     const ssize_t size = ::recv(socket, piece.data(), piece.size(), 0);
     if (size <= 0) break;
     head.append(piece.data(), static_cast<std::size_t>(size));

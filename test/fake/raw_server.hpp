@@ -1,4 +1,5 @@
-// A TCP server that says what a test tells it to, byte for byte: for recordings, and for peers that misbehave.
+// A TCP server that says what a test tells it to, byte for byte: for recordings, and for peers that
+// misbehave.
 #pragma once
 
 #include <condition_variable>
@@ -26,8 +27,8 @@ class RawServer {
    private:
     int socket_;
   };
-  // Gets the head of one request, "GET /... HTTP/1.1\r\n...\r\n\r\n"; the connection is closed when it returns. Runs in a
-  // thread of the connection's own.
+  // Gets the head of one request, "GET /... HTTP/1.1\r\n...\r\n\r\n"; the connection is closed when it
+  // returns. Runs in a thread of the connection's own.
   using Script = std::function<void(const Peer& peer, const std::string& head)>;
 
   // Listens on 127.0.0.1. Without a script it never accepts: connections come to be, and hang.

@@ -38,7 +38,8 @@ Result<Selector::Term> Selector::parse_term(const std::string& text) {
     const auto value = text.substr(at + (text.compare(at, 2, "==") == 0 ? 2 : 1));
     return Term{trimmed(text.substr(0, at)), Operator::in, {trimmed(value)}};
   }
-  for (const auto& [word, op] : {std::pair<std::string, Operator>{" notin ", Operator::not_in}, {" in ", Operator::in}}) {
+  for (const auto& [word, op] :
+       {std::pair<std::string, Operator>{" notin ", Operator::not_in}, {" in ", Operator::in}}) {
     const auto at = text.find(word);
     if (at == std::string::npos) continue;
     const auto list = trimmed(text.substr(at + word.size()));
@@ -75,16 +76,21 @@ bool Selector::matches(const Json& object) const {
   const Json& metadata = object.at("metadata");
   if (!name_.empty() && metadata.value("name", "") != name_) return false;
   if (!namespace_.empty() && metadata.value("namespace", "") != namespace_) return false;
-  const Json labels = metadata.contains("labels") && metadata["labels"].is_object() ? metadata["labels"] : Json::object();
+  const Json labels =
+      metadata.contains("labels") && metadata["labels"].is_object() ? metadata["labels"] : Json::object();
   return std::all_of(terms_.begin(), terms_.end(), [&labels](const Term& term) {
     const bool present = labels.contains(term.label);
     const bool listed =
         present && std::find(term.values.begin(), term.values.end(), labels[term.label]) != term.values.end();
     switch (term.op) {
-      case Operator::exists: return present;
-      case Operator::absent: return !present;
-      case Operator::in: return listed;
-      case Operator::not_in: return !listed;
+      case Operator::exists:
+        return present;
+      case Operator::absent:
+        return !present;
+      case Operator::in:
+        return listed;
+      case Operator::not_in:
+        return !listed;
     }
     return false;
   });

@@ -11,8 +11,8 @@ namespace ipvsd::fake {
 
 class Selector {
  public:
-  // `labels`: "a=b,c!=d,e in (f,g),h notin (i),j,!k"; `fields`: "metadata.name=x" or metadata.namespace. "" selects all.
-  // Error: malformed.
+  // `labels`: "a=b,c!=d,e in (f,g),h notin (i),j,!k"; `fields`: "metadata.name=x" or metadata.namespace. ""
+  // selects all. Error: malformed.
   [[nodiscard]] static Result<Selector> parse(const std::string& labels, const std::string& fields);
   [[nodiscard]] bool matches(const Json& object) const;
   [[nodiscard]] bool selects_all() const { return terms_.empty() && name_.empty() && namespace_.empty(); }

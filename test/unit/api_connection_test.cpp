@@ -1,5 +1,8 @@
 // TLS, credentials, misbehaving peers, and stop().
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 
 #include "daemon/source/api_tls.hpp"
 #include "test/unit/api_support.hpp"
@@ -32,6 +35,50 @@ std::string scratch_file(const std::string& name, const std::string& text) {
   std::ofstream(path) << text;
   return path;
 }
+
+// A listener whose queue is full: connections to it get no answer at all.
+class DeafListener {
+ public:
+  DeafListener() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address_;
+    auto* generic = reinterpret_cast<sockaddr*>(&address_);
+    REQUIRE(::bind(listener_.get(), generic, size) == 0);
+    REQUIRE(::listen(listener_.get(), 0) == 0);
+    REQUIRE(::getsockname(listener_.get(), generic, &size) == 0);
+    for (auto& filler : fillers_) {
+      filler = Fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      (void)::connect(filler.get(), generic, size);
+    }
+  }
+  [[nodiscard]] ApiAccess access() const {
+    ApiAccess access;
+    access.host = "127.0.0.1";
+    access.port = ntohs(address_.sin_port);
+    access.tls = false;
+    return access;
+  }
+  // Connections to it that wait for their answer: state SYN_SENT in /proc/net/tcp.
+  [[nodiscard]] std::size_t waiting() const {
+    const std::string line_part = fmt::format(" 0100007F:{:04X} 02 ", ntohs(address_.sin_port));
+    std::ifstream table("/proc/net/tcp");
+    std::size_t count = 0;
+    for (std::string line; std::getline(table, line);)
+      if (line.find(line_part) != std::string::npos) ++count;
+    return count;
+  }
+  [[nodiscard]] bool wait_for_another(std::size_t before) const {
+    const auto end = std::chrono::steady_clock::now() + deadline;
+    while (waiting() <= before && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+    return waiting() > before;
+  }
+
+ private:
+  sockaddr_in address_{};
+  Fd listener_;
+  std::array<Fd, 3> fillers_;
+};
 
 constexpr std::string_view ok_head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 constexpr std::string_view chunked = "Transfer-Encoding: chunked\r\n\r\n";
@@ -151,7 +198,8 @@ TEST_CASE("a 401 is tried again at once if the token has changed meanwhile") {
 
 TEST_CASE("the head of a request") {
   RawServer server([](const RawServer::Peer& peer, const std::string&) {
-    peer.send("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3\r\nContent-Length: 100000\r\n\r\n" + std::string(100000, 'x'));
+    peer.send("HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3\r\nContent-Length: 100000\r\n\r\n" +
+              std::string(100000, 'x'));
   });
   auto access = server.access();
   access.path_prefix = "/clusters/one";
@@ -163,14 +211,16 @@ TEST_CASE("the head of a request") {
   CHECK(answer->body.size() == 64 << 10);
   const auto head = server.requests().at(0);
   CHECK(head.rfind("GET /clusters/one/api/v1/services?limit=1 HTTP/1.1\r\n", 0) == 0);
-  for (const auto* line : {"Accept: application/json\r\n", "Authorization: Bearer t\r\n", "User-Agent: kube-ipvsd/", "Host: 127.0.0.1:"})
+  for (const auto* line : {"Accept: application/json\r\n", "Authorization: Bearer t\r\n",
+                           "User-Agent: kube-ipvsd/", "Host: 127.0.0.1:"})
     CHECK(head.find(line) != std::string::npos);
 }
 
 TEST_CASE("objects are posted") {
   ApiServer server;
   ApiConnection connection(server.access());
-  const auto answer = connection.post("/apis/events.k8s.io/v1/namespaces/default/events", R"({"reason":"Test"})", 10s);
+  const auto answer =
+      connection.post("/apis/events.k8s.io/v1/namespaces/default/events", R"({"reason":"Test"})", 10s);
   REQUIRE(answer);
   CHECK(answer->status == 201);
   CHECK(server.events().at(0).at("reason") == "Test");
@@ -206,11 +256,15 @@ TEST_CASE("silence, refusal and broken answers are told apart") {
     CHECK(body == "half");
   }
   SECTION("not HTTP") {
-    RawServer server([](const RawServer::Peer& peer, const std::string&) { peer.send("SSH-2.0-OpenSSH_9.2\r\n\r\n\r\n"); });
+    RawServer server([](const RawServer::Peer& peer, const std::string&) {
+      peer.send("SSH-2.0-OpenSSH_9.2\r\n\r\n\r\n");
+    });
     CHECK_FALSE(get(server.access()));
   }
   SECTION("a plain server asked for TLS") {
-    RawServer server([](const RawServer::Peer& peer, const std::string&) { peer.send("HTTP/1.1 400 Bad Request\r\n\r\n"); });
+    RawServer server([](const RawServer::Peer& peer, const std::string&) {
+      peer.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
     auto access = server.access();
     access.tls = true;
     CHECK_FALSE(get(access));
@@ -245,6 +299,12 @@ TEST_CASE("stop() ends whatever is under way") {
     access = raw->access();
     under_way = [&] { return raw->wait_for_connection(deadline); };
   }
+  std::optional<DeafListener> deaf;
+  SECTION("a connection that gets no answer") {
+    deaf.emplace();
+    access = deaf->access();
+    under_way = [&deaf, before = deaf->waiting()] { return deaf->wait_for_another(before); };
+  }
   Recorder recorder;
   Reflector reflector(watched_services(), access, recorder, recorder.warner(), hasty());
   reflector.start();
@@ -264,8 +324,10 @@ TEST_CASE("a connection that was stopped before it began") {
 }
 
 TEST_CASE("a watch that is cut within an object goes on after the last whole one") {
-  const std::string web = R"({"type":"ADDED","object":{"metadata":{"name":"web","namespace":"default","resourceVersion":"12"},"spec":{"clusterIP":"10.96.0.1","ports":[{"port":80}]}}})";
-  const std::string end = R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"20","annotations":{"k8s.io/initial-events-end":"true"}}}})";
+  const std::string web =
+      R"({"type":"ADDED","object":{"metadata":{"name":"web","namespace":"default","resourceVersion":"12"},"spec":{"clusterIP":"10.96.0.1","ports":[{"port":80}]}}})";
+  const std::string end =
+      R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"20","annotations":{"k8s.io/initial-events-end":"true"}}}})";
   RawServer server([&](const RawServer::Peer& peer, const std::string& head) {
     peer.send(std::string(ok_head) + std::string(chunked));
     if (head.find("sendInitialEvents") != std::string::npos) {
@@ -282,7 +344,8 @@ TEST_CASE("a watch that is cut within an object goes on after the last whole one
   REQUIRE(server.wait_for_requests(2, deadline));
   CHECK(server.requests().at(1).find("resourceVersion=20&") != std::string::npos);
   reflector.stop();
-  CHECK(recorder.wait(3) == std::vector<std::string>{"ReplaceBegin Service", "Upsert Service default/web", "ReplaceEnd Service"});
+  CHECK(recorder.wait(3) ==
+        std::vector<std::string>{"ReplaceBegin Service", "Upsert Service default/web", "ReplaceEnd Service"});
 }
 
 TEST_CASE("hostile streams are told about, and end nothing but themselves") {
@@ -290,7 +353,9 @@ TEST_CASE("hostile streams are told about, and end nothing but themselves") {
       {std::string(2000, 'x'), "larger than 1000 bytes"},
       {"[]\n", "watch"},
       {"{\"type\":\"ADDED\"\n", "watch"},
-      {"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":500,\"message\":\"m\",\"reason\":\"InternalError\"}}\n", "InternalError"},
+      {"{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"code\":500,\"message\":\"m\",\"reason\":"
+       "\"InternalError\"}}\n",
+       "InternalError"},
       {std::string("\0\0\xff\n", 4), "watch"},
   }));
   RawServer server([bytes = bytes](const RawServer::Peer& peer, const std::string&) {
@@ -310,7 +375,8 @@ TEST_CASE("hostile streams are told about, and end nothing but themselves") {
 }
 
 TEST_CASE("hostile lists are told about, and never end a replacement") {
-  const auto body = GENERATE(as<std::string>{}, "", "[]", "{}", "{\"items\":[{}]}", "{\"items\":[{\"metadata\":{\"name\":\"a\"",
+  const auto body = GENERATE(as<std::string>{}, "", "[]", "{}", "{\"items\":[{}]}",
+                             "{\"items\":[{\"metadata\":{\"name\":\"a\"",
                              "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[{\"spec\":{}}]}", "null");
   RawServer server([&](const RawServer::Peer& peer, const std::string& head) {
     if (head.find("watch=true") != std::string::npos)

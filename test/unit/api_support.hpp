@@ -29,12 +29,16 @@ inline const auto sigpipe_ignored = ::signal(SIGPIPE, SIG_IGN);
 // "ReplaceBegin Service", "Upsert Service default/web", "Remove Node n1".
 inline std::string to_text(const ClusterEvent& event) {
   struct Printer {
-    std::string operator()(const Upsert& e) const { return of("Upsert", kind_of(e.object)) + " " + key_of(e.object).to_string(); }
+    std::string operator()(const Upsert& e) const {
+      return of("Upsert", kind_of(e.object)) + " " + key_of(e.object).to_string();
+    }
     std::string operator()(const Remove& e) const { return of("Remove", e.kind) + " " + e.key.to_string(); }
     std::string operator()(const Keep& e) const { return of("Keep", e.kind) + " " + e.key.to_string(); }
     std::string operator()(const ReplaceBegin& e) const { return of("ReplaceBegin", e.kind); }
     std::string operator()(const ReplaceEnd& e) const { return of("ReplaceEnd", e.kind); }
-    static std::string of(const char* what, Kind kind) { return std::string(what) + " " + std::string(to_string(kind)); }
+    static std::string of(const char* what, Kind kind) {
+      return std::string(what) + " " + std::string(to_string(kind));
+    }
   };
   return std::visit(Printer{}, event);
 }
@@ -117,7 +121,8 @@ inline Json node(const std::string& name) {
 inline Json slice(const std::string& name) {
   return {{"kind", "EndpointSlice"},
           {"apiVersion", "discovery.k8s.io/v1"},
-          {"metadata", {{"name", name}, {"namespace", "default"}, {"labels", {{"kubernetes.io/service-name", "web"}}}}},
+          {"metadata",
+           {{"name", name}, {"namespace", "default"}, {"labels", {{"kubernetes.io/service-name", "web"}}}}},
           {"addressType", "IPv4"},
           {"endpoints", Json::array({{{"addresses", Json::array({"10.244.1.1"})}}})},
           {"ports", Json::array({{{"port", 8080}}})}};

@@ -1,0 +1,92 @@
+#include "ctl/observe.hpp"
+
+#include <fmt/format.h>
+#include <net/if.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace ipvsd::ctl {
+namespace {
+
+// Instead of "Operation not permitted".
+Error explained(Error error) {
+  if (error.code == Errc::denied) error.context = "reading IPVS needs root or CAP_NET_ADMIN: try sudo";
+  return error;
+}
+
+ObservedSet observe_set(IpSet set, std::vector<SetEntry> entries, const Selection& selection, SetDetail detail) {
+  ObservedSet observed{set, entries.size(), {}, {}};
+  if (detail != SetDetail::members) return observed;
+  std::erase_if(entries, [&](const SetEntry& entry) { return !selection.matches(entry); });
+  std::sort(entries.begin(), entries.end());
+  observed.members = std::move(entries);
+  return observed;
+}
+
+bool by_mark_then_key(const nl::VirtualServerRecord& a, const nl::VirtualServerRecord& b) {
+  const auto& x = a.server.key;
+  const auto& y = b.server.key;
+  return std::pair(x.fwmark != 0, x) < std::pair(y.fwmark != 0, y);
+}
+
+}  // namespace
+
+Result<Observer> Observer::open() {
+  // Asking generic netlink for the family would load the module where it is missing.
+  if (::access("/proc/net/ip_vs", F_OK) != 0)
+    return fail(Errc::unsupported, "this kernel has no IPVS, or it is not loaded: try modprobe ip_vs");
+  auto ipvs = nl::Ipvs::open();
+  if (!ipvs) return fail(explained(ipvs.error()));
+  // Before libipset, whose words for it are its own.
+  if (const auto allowed = ipvs->timeouts(); !allowed) return fail(explained(allowed.error()));
+  auto links = nl::Links::open();
+  if (!links) return fail(links.error());
+  std::optional<IpSets> sets;
+  if (::access("/sys/module/ip_set", F_OK) == 0) {
+    auto opened = IpSets::open();
+    if (!opened) return fail(opened.error());
+    sets = std::move(*opened);
+  }
+  return Observer(std::move(*ipvs), std::move(*links), std::move(sets));
+}
+
+Result<Observation> Observer::observe(const Selection& selection, SetDetail detail) {
+  Observation observation;
+  const auto dumped = ipvs_.dump_virtual_servers([&](const nl::VirtualServerRecord& record) {
+    if (selection.matches(record.server.key)) observation.servers.push_back(record);
+  });
+  if (!dumped) return fail(dumped.error().within("list virtual servers"));
+  std::sort(observation.servers.begin(), observation.servers.end(), by_mark_then_key);
+
+  auto addresses = links_.addresses();
+  if (!addresses) return fail(addresses.error());
+  observation.link.present = ::if_nametoindex(std::string(ipvs_link_name).c_str()) != 0;
+  for (auto& address : *addresses)
+    if (address.link == ipvs_link_name && selection.matches(address.address))
+      observation.link.addresses.push_back(std::move(address));
+  std::sort(observation.link.addresses.begin(), observation.link.addresses.end());
+
+  if (!sets_ || detail == SetDetail::none) return observation;
+  for (const auto set : all_ip_sets()) {
+    auto entries = sets_->list(set);
+    if (entries) observation.sets.push_back(observe_set(set, std::move(*entries), selection, detail));
+    else if (entries.error().code != Errc::not_found)
+      observation.sets.push_back({set, 0, {}, entries.error().message()});
+  }
+  return observation;
+}
+
+Result<ObservedServer> Observer::destinations(const nl::VirtualServerRecord& server) {
+  ObservedServer observed{server, {}};
+  const auto& key = server.server.key;
+  const auto dumped = ipvs_.dump_destinations(
+      key, [&](const nl::DestinationRecord& record) { observed.destinations.push_back(record); });
+  if (!dumped) return fail(dumped.error().within("list destinations of " + key.to_string()));
+  std::sort(observed.destinations.begin(), observed.destinations.end(), [](const auto& a, const auto& b) {
+    return a.observed.destination.key < b.observed.destination.key;
+  });
+  return observed;
+}
+
+}  // namespace ipvsd::ctl

@@ -1,0 +1,41 @@
+// Reads the node's kernel for the commands, over the daemon's own netlink and ipset layers, and changes nothing: no
+// module is loaded and no link or set made, so that a dump is safe on a node that another proxy runs, or none.
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "ctl/observation.hpp"
+#include "ctl/selector.hpp"
+#include "ipset/sets.hpp"
+#include "netlink/ipvs.hpp"
+#include "netlink/links.hpp"
+
+namespace ipvsd::ctl {
+
+// How much of the sets is wanted.
+enum class SetDetail : std::uint8_t { none, counts, members };
+
+// One thread.
+class Observer {
+ public:
+  // Errors, each saying what to do: denied without root or CAP_NET_ADMIN, unsupported where IPVS is not there.
+  [[nodiscard]] static Result<Observer> open();
+
+  // What the selection matches. IPVS dumps are no snapshots: what changes meanwhile may be left out. A set that cannot
+  // be read says so in its place.
+  [[nodiscard]] Result<Observation> observe(const Selection& selection, SetDetail sets);
+
+  // The destinations of one; none if the virtual server has gone.
+  [[nodiscard]] Result<ObservedServer> destinations(const nl::VirtualServerRecord& server);
+
+ private:
+  Observer(nl::Ipvs ipvs, nl::Links links, std::optional<IpSets> sets)
+      : ipvs_(std::move(ipvs)), links_(std::move(links)), sets_(std::move(sets)) {}
+
+  nl::Ipvs ipvs_;
+  nl::Links links_;
+  std::optional<IpSets> sets_;  // absent where the kernel has no ip_set loaded, and so no set
+};
+
+}  // namespace ipvsd::ctl

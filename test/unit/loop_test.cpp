@@ -1,0 +1,173 @@
+// The loop itself, against the fake kernel: what wakes it, what it waits for, how it ends.
+#include <catch2/catch.hpp>
+#include <sys/eventfd.h>
+
+#include <atomic>
+#include <fstream>
+#include <thread>
+
+#include "daemon/kernel/sysctls.hpp"
+#include "daemon/loop/loop.hpp"
+#include "daemon/loop/rules_keeper.hpp"
+#include "daemon/loop/sole_writer.hpp"
+#include "test/fake/fake_kernel.hpp"
+#include "test/unit/objects.hpp"
+
+using namespace ipvsd;
+using namespace ipvsd::test;
+
+namespace {
+
+struct Running {
+  FakeKernel kernel;
+  Reconciler reconciler{kernel, Policy{{"rr", 0}, "here", {}, {}, false}, std::nullopt, 1, [](const std::string&) {}};
+  Inbox inbox;
+  HealthState health{Moment::now()};
+  Metrics metrics{"test"};
+  Fd signals{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  std::atomic<bool> rules_in_place = true;
+
+  Result<void> run(bool once) {
+    REQUIRE(reconciler.start());
+    Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [this] { return rules_in_place.load(); },
+               [](const Node*) {}},
+              {.once = once});
+    return loop.run();
+  }
+  void push_everything() {
+    for (const auto kind : {Kind::service, Kind::endpoint_slice}) {
+      inbox.push({ReplaceBegin{kind}});
+      if (kind == Kind::service) inbox.push({Upsert{cluster_ip_service("web", "10.96.0.1")}});
+      else inbox.push({Upsert{slice("web", {endpoint("10.244.1.1")})}});
+      inbox.push({ReplaceEnd{kind}});
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE("once: everything is in the kernel when the loop ends") {
+  Running running;
+  running.push_everything();
+  REQUIRE(running.run(true));
+  CHECK(running.kernel.text().find("destination 10.244.1.1:8080 of 10.96.0.1:80/TCP weight 1") != std::string::npos);
+  CHECK(running.health.answer(Moment::now()).last_updated);
+  CHECK_THAT(running.metrics.text(),
+             Catch::Contains("kube_ipvsd_operations_total{object=\"virtual_server\",result=\"ok\",verb=\"add\"} 1"));
+}
+
+TEST_CASE("nothing is written before the rules are in place, and a wake-up tells that they are") {
+  Running running;
+  running.rules_in_place = false;
+  running.push_everything();
+  std::thread loop([&] { REQUIRE(running.run(true)); });
+  running.rules_in_place = true;
+  running.inbox.wake();
+  loop.join();
+  CHECK_FALSE(running.kernel.take_log().empty());
+}
+
+TEST_CASE("a signal ends the loop, and what is in the kernel stays") {
+  Running running;
+  running.push_everything();
+  std::thread loop([&] { REQUIRE(running.run(false)); });
+  // Synced means written.
+  while (!running.health.answer(Moment::now()).last_updated) std::this_thread::yield();
+  ::eventfd_write(running.signals.get(), 1);
+  loop.join();
+  CHECK(running.kernel.text().find("address 10.96.0.1") != std::string::npos);
+}
+
+TEST_CASE("the inbox holds a fast reader back, and lets go when the loop has ended") {
+  Inbox inbox(2);
+  inbox.push({ReplaceBegin{Kind::service}, ReplaceEnd{Kind::service}});
+  std::atomic<int> pushed = 0;
+  std::thread reader([&] {
+    inbox.push({ReplaceBegin{Kind::node}});
+    ++pushed;
+    inbox.push({ReplaceBegin{Kind::node}, ReplaceEnd{Kind::node}});
+    ++pushed;
+    inbox.push({ReplaceBegin{Kind::node}});
+    ++pushed;
+  });
+  std::size_t taken = 0;
+  while (taken < 5) taken += inbox.take().size();
+  CHECK(taken == 5);
+  inbox.close();
+  reader.join();
+  CHECK(pushed == 3);
+}
+
+TEST_CASE("sysctls by configuration and kernel") {
+  Config config;
+  config.conntrack.max_per_core = 1000;
+  config.conntrack.min = 5000;
+  config.ipvs.strict_arp = true;
+  const auto wanted = wanted_sysctls(config, {6, 1}, 2);
+  CHECK(wanted[0] == Sysctl{"net/ipv4/vs/conntrack", 1, false});
+  CHECK(std::find(wanted.begin(), wanted.end(), Sysctl{"net/netfilter/nf_conntrack_max", 5000, true}) != wanted.end());
+  CHECK(std::find(wanted.begin(), wanted.end(), Sysctl{"net/ipv4/conf/all/arp_announce", 2, false}) != wanted.end());
+  const auto has_reuse = [&](KernelVersion kernel) {
+    const auto all = wanted_sysctls(config, kernel, 2);
+    return std::any_of(all.begin(), all.end(), [](const Sysctl& s) { return s.path == "net/ipv4/vs/conn_reuse_mode"; });
+  };
+  CHECK(has_reuse({5, 4}));
+  CHECK_FALSE(has_reuse({5, 9}));
+  CHECK_FALSE(has_reuse({3, 10}));
+  CHECK(parse_kernel_version("6.1.0-18-amd64") == KernelVersion{6, 1});
+  CHECK(parse_kernel_version("5.15") == KernelVersion{5, 15});
+  CHECK(parse_kernel_version("x") == KernelVersion{});
+  CHECK(parse_kernel_version("") == KernelVersion{});
+}
+
+TEST_CASE("sysctls are written where they differ, and told where they cannot be") {
+  char directory[] = "/tmp/sysctl.XXXXXX";
+  REQUIRE(::mkdtemp(directory) != nullptr);
+  const std::string root = directory;
+  std::ofstream(root + "/small") << "1\n";
+  std::ofstream(root + "/large") << "100\n";
+  std::vector<std::string> warnings;
+  apply_sysctls({{"small", 5, false}, {"large", 50, true}, {"missing/one", 7, false}},
+                [&](const std::string& text) { warnings.push_back(text); }, root);
+  std::string small;
+  std::string large;
+  std::ifstream(root + "/small") >> small;
+  std::ifstream(root + "/large") >> large;
+  CHECK(small == "5");
+  CHECK(large == "100");
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].find("sysctl missing.one is unreadable and cannot be set") == 0);
+  CHECK(warnings[0].find("it must be 7") != std::string::npos);
+}
+
+TEST_CASE("one writer: a second claim waits for the first to end, and both for another proxy") {
+  std::optional<std::string> proxy = "kube-proxy answers";
+  const auto other = [&] { return proxy; };
+  const std::string name = "kube-ipvsd-test-" + std::to_string(::getpid());
+  std::optional<SoleWriter> first(std::in_place, other, name);
+  SoleWriter second(other, name);
+  CHECK(first->claim() == proxy);
+  proxy.reset();
+  CHECK_FALSE(first->claim());
+  CHECK(second.claim() == "another kube-ipvsd runs in this network namespace");
+  first.reset();
+  CHECK_FALSE(second.claim());
+}
+
+TEST_CASE("what counts as local for masquerading") {
+  Config config;
+  config.masquerade_bit = 3;
+  config.cluster_cidrs = {*Cidr::parse("10.244.0.0/16"), *Cidr::parse("fd00:10:244::/56")};
+  CHECK(rules_config(config, nullptr, Family::ipv4).masquerade_mark == 8);
+  CHECK(rules_config(config, nullptr, Family::ipv4).local_match == "! -s 10.244.0.0/16");
+  CHECK(rules_config(config, nullptr, Family::ipv6).local_match == "! -s fd00:10:244::/56");
+  config.detect_local_mode = DetectLocalMode::interface_name_prefix;
+  config.interface_name_prefix = "veth";
+  CHECK(rules_config(config, nullptr, Family::ipv4).local_match == "! -i veth+");
+  config.detect_local_mode = DetectLocalMode::node_cidr;
+  CHECK_FALSE(rules_config(config, nullptr, Family::ipv4).local_match);
+  Node node;
+  node.pod_cidrs = {*Cidr::parse("10.244.1.0/24")};
+  CHECK(rules_config(config, &node, Family::ipv4).local_match == "! -s 10.244.1.0/24");
+  CHECK_FALSE(rules_config(config, &node, Family::ipv6).local_match);
+}

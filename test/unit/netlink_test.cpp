@@ -1,0 +1,126 @@
+#include <catch2/catch.hpp>
+#include <linux/rtnetlink.h>
+
+#include <algorithm>
+#include <random>
+
+#include "netlink/ipvs_codec.hpp"
+#include "netlink/links.hpp"
+#include "netlink/socket.hpp"
+#include "test/unit/captured.hpp"
+#include "test/unit/objects.hpp"
+
+using namespace ipvsd;
+using namespace ipvsd::nl;
+using namespace ipvsd::test;
+
+namespace {
+
+std::vector<std::uint8_t> bytes_of_hex(const std::string& hex) {
+  std::vector<std::uint8_t> bytes;
+  for (std::size_t i = 0; i < hex.size(); i += 2)
+    bytes.push_back(static_cast<std::uint8_t>(std::stoul(hex.substr(i, 2), nullptr, 16)));
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("virtual servers as the kernel answers them") {
+  const auto v4 = decode_virtual_server(bytes_of_hex(captured_server_ipv4));
+  REQUIRE(v4);
+  CHECK(v4->server == VirtualServer{tcp("10.96.0.1", 443), "sh", flag_persistent, 10800, 32});
+  const auto v6 = decode_virtual_server(bytes_of_hex(captured_server_ipv6));
+  REQUIRE(v6);
+  CHECK(v6->server == VirtualServer{{ip("fd00::1"), Protocol::udp, Port{53}, 0}, "rr", flag_persistent, 60, 128});
+  const auto mark = decode_virtual_server(bytes_of_hex(captured_server_fwmark));
+  REQUIRE(mark);
+  CHECK(mark->server.key == VirtualServerKey{IpAddress::any(Family::ipv6), Protocol::none, Port{}, 7});
+  CHECK(mark->server.scheduler == "wrr");
+}
+
+TEST_CASE("destinations, timeouts and addresses as the kernel answers them") {
+  const auto destination = decode_destination(bytes_of_hex(captured_destination), Family::ipv4);
+  REQUIRE(destination);
+  CHECK(destination->observed.destination ==
+        Destination{{ip("10.244.1.1"), Port{8443}}, ForwardMethod::masquerade, 5, 100, 50});
+  CHECK(destination->observed.active_connections == 0);
+  CHECK(destination->statistics == Statistics{});
+  using std::chrono::seconds;
+  CHECK(decode_timeouts(bytes_of_hex(captured_timeouts)) == Timeouts{seconds(900), seconds(120), seconds(300)});
+  CHECK(decode_address(bytes_of_hex(captured_address_ipv4))->value().address == ip("10.96.0.1"));
+  CHECK(decode_address(bytes_of_hex(captured_address_ipv6))->value() == IndexedAddress{2, ip("fd00::1"), 128});
+  CHECK(decode_address(bytes_of_hex(captured_address_peer))->value().address == ip("10.0.0.1"));  // not the peer's
+}
+
+TEST_CASE("what is encoded decodes to the same") {
+  Batch batch(7);
+  VirtualServer server{tcp("10.96.0.1", 443), "mh", flag_persistent | flag_sched2, 60, 24};
+  encode_virtual_server(batch, 30, Verb::add, server);
+  const DestinationOf of{{ip("fd00::1"), Protocol::sctp, Port{2905}, 0},
+                         {{ip("fd00:1::2"), Port{2906}}, ForwardMethod::tunnel, 9, 3, 2}};
+  encode_destination(batch, 30, Verb::set, of);
+  server.key = {IpAddress::any(Family::ipv4), Protocol::none, Port{}, 99};
+  encode_virtual_server(batch, 30, Verb::set, server);
+  batch.finish(NLM_F_ACK);
+  CHECK(batch.count() == 3);
+
+  MessageCursor messages(batch.bytes());
+  const auto first = messages.next();
+  CHECK(first->header.nlmsg_seq == 7);
+  CHECK((first->header.nlmsg_flags & NLM_F_ACK) == 0);
+  const auto decoded = decode_virtual_server(first->payload);
+  REQUIRE(decoded);
+  CHECK(decoded->server == VirtualServer{tcp("10.96.0.1", 443), "mh", flag_persistent | flag_sched2, 60, 24});
+  const auto second = messages.next();
+  CHECK(decode_destination(second->payload, Family::ipv4)->observed.destination == of.destination);
+  const auto third = messages.next();
+  CHECK(third->header.nlmsg_seq == 9);
+  CHECK((third->header.nlmsg_flags & NLM_F_ACK) != 0);  // on the last one only
+  CHECK(decode_virtual_server(third->payload)->server.key.fwmark == 99);
+  CHECK_FALSE(messages.next());
+  CHECK_FALSE(messages.malformed());
+}
+
+TEST_CASE("truncated and scrambled messages are refused or read, never more") {
+  std::mt19937 random(1);
+  for (const auto& hex : {captured_server_ipv4, captured_server_fwmark, captured_destination, captured_timeouts,
+                          captured_address_ipv4, captured_address_ipv6}) {
+    const auto whole = bytes_of_hex(hex);
+    const auto read_all = [](Bytes bytes) {
+      (void)decode_virtual_server(bytes);
+      (void)decode_destination(bytes, Family::ipv6);
+      (void)decode_timeouts(bytes);
+      (void)decode_address(bytes);
+      (void)decode_link(bytes);
+      MessageCursor messages(bytes);
+      while (const auto message = messages.next()) (void)error_of(*message);
+    };
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      // A copy of exactly this size, so that a sanitizer sees the end.
+      const std::vector<std::uint8_t> cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
+      read_all(cut);
+    }
+    for (int i = 0; i < 2000; ++i) {
+      auto scrambled = whole;
+      for (unsigned n = random() % 8 + 1; n > 0; --n) scrambled[random() % scrambled.size()] = static_cast<std::uint8_t>(random());
+      read_all(scrambled);
+    }
+  }
+  CHECK_FALSE(decode_virtual_server({}));
+  CHECK_FALSE(decode_destination({}, Family::ipv4));
+  CHECK_FALSE(decode_address({}));
+}
+
+TEST_CASE("links say what they are") {
+  Batch batch(1);
+  ifinfomsg header{};
+  header.ifi_index = 9;
+  batch.begin(RTM_NEWLINK, 0, header);
+  batch.attribute(IFLA_IFNAME, std::string_view("kube-ipvs0"));
+  const auto info = batch.begin_nested(IFLA_LINKINFO);
+  batch.attribute(IFLA_INFO_KIND, std::string_view("dummy"));
+  batch.end_nested(info);
+  batch.finish(0);
+  MessageCursor messages(batch.bytes());
+  CHECK(decode_link(messages.next()->payload) == Link{9, "kube-ipvs0", "dummy"});
+}

@@ -1,0 +1,44 @@
+// Short ways to write objects in tests.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/event.hpp"
+#include "model/kernel.hpp"
+
+namespace ipvsd::test {
+
+inline IpAddress ip(const std::string& text) { return *IpAddress::parse(text); }
+
+inline Service cluster_ip_service(const std::string& name, const std::string& address, std::uint16_t port = 80) {
+  Service service;
+  service.key = {"default", name};
+  service.cluster_ips = {ip(address)};
+  service.ports = {{"", Protocol::tcp, Port{port}, Port{}}};
+  return service;
+}
+
+inline Endpoint endpoint(const std::string& address, bool ready = true, const std::string& node = "") {
+  Endpoint result;
+  result.address = ip(address);
+  result.ready = result.serving = ready;
+  result.node_name = node;
+  return result;
+}
+
+inline EndpointSlice slice(const std::string& service, std::vector<Endpoint> endpoints, const std::string& suffix = "a") {
+  EndpointSlice result;
+  result.key = {"default", service + "-" + suffix};
+  result.service = service;
+  if (!endpoints.empty()) result.family = endpoints[0].address.family();
+  result.ports = {{"", Protocol::tcp, Port{8080}}};
+  result.endpoints = std::move(endpoints);
+  return result;
+}
+
+inline VirtualServerKey tcp(const std::string& address, std::uint16_t port = 80) {
+  return {ip(address), Protocol::tcp, Port{port}, 0};
+}
+
+}  // namespace ipvsd::test

@@ -1,0 +1,305 @@
+#include <catch2/catch.hpp>
+
+#include "reconcile/cluster_state.hpp"
+#include "reconcile/ledger.hpp"
+#include "reconcile/ownership.hpp"
+#include "test/unit/objects.hpp"
+
+using namespace ipvsd;
+using namespace ipvsd::test;
+
+namespace {
+
+const Policy policy{{"rr", 0}, "here", {}, {}, false};
+
+Contribution want(const Service& service, const std::vector<EndpointSlice>& slices, const NodeView& view = {}) {
+  std::vector<const EndpointSlice*> pointers;
+  for (const auto& s : slices) pointers.push_back(&s);
+  return desired(service, pointers, policy, view);
+}
+
+std::vector<std::string> lines(const Plan& plan) {
+  std::vector<std::string> result;
+  for (const auto& operation : plan.flat()) result.push_back(to_string(operation));
+  return result;
+}
+
+void perform(Ledger& ledger, const Plan& plan) {
+  for (const auto& operation : plan.flat()) ledger.performed(operation);
+}
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("events in any order between kinds give one state") {
+  const auto service = cluster_ip_service("web", "10.96.0.1");
+  const auto endpoints = slice("web", {endpoint("10.244.1.1")});
+  for (const bool service_first : {true, false}) {
+    ClusterState state("here");
+    std::vector<ClusterEvent> events{Upsert{service}, Upsert{endpoints}};
+    if (!service_first) std::swap(events[0], events[1]);
+    for (auto& event : events) state.apply(event);
+    CHECK(state.take_touched() == service.key);
+    CHECK_FALSE(state.take_touched());
+    CHECK(state.slices_of(service.key).size() == 1);
+    for (auto& event : events) state.apply(event);
+    CHECK_FALSE(state.take_touched());  // the same again changes nothing
+  }
+}
+
+TEST_CASE("a replacement sweeps what it does not mention, and only at its end") {
+  ClusterState state("here");
+  state.apply(ReplaceBegin{Kind::service});
+  for (const auto* name : {"a", "b", "c"}) state.apply(Upsert{cluster_ip_service(name, "10.96.0.1")});
+  CHECK_FALSE(state.synced());
+  state.apply(ReplaceEnd{Kind::service});
+  state.apply(ReplaceBegin{Kind::endpoint_slice});
+  state.apply(ReplaceEnd{Kind::endpoint_slice});
+  CHECK(state.synced());
+  while (state.take_touched()) {
+  }
+  state.apply(ReplaceBegin{Kind::service});
+  state.apply(Upsert{cluster_ip_service("a", "10.96.0.1")});
+  state.apply(ReplaceBegin{Kind::service});  // the first one broke off
+  state.apply(Keep{Kind::service, {"default", "b"}});
+  state.apply(Upsert{cluster_ip_service("a", "10.96.0.1")});
+  CHECK_FALSE(state.take_touched());
+  state.apply(ReplaceEnd{Kind::service});
+  CHECK(state.take_touched() == ObjectKey{"default", "c"});
+  CHECK_FALSE(state.take_touched());
+  CHECK(state.service({"default", "b"}) != nullptr);
+  CHECK(state.service({"default", "c"}) == nullptr);
+}
+
+TEST_CASE("a slice that changes its Service leaves the old one") {
+  ClusterState state("here");
+  auto moving = slice("old", {endpoint("10.244.1.1")});
+  state.apply(Upsert{moving});
+  (void)state.take_touched();
+  moving.service = "new";
+  state.apply(Upsert{moving});
+  CHECK(state.slices_of({"default", "old"}).empty());
+  CHECK(state.slices_of({"default", "new"}).size() == 1);
+  CHECK(state.take_touched() == ObjectKey{"default", "old"});
+  CHECK(state.take_touched() == ObjectKey{"default", "new"});
+  moving.ignored = true;
+  state.apply(Upsert{moving});
+  CHECK(state.slices_of({"default", "new"}).empty());
+}
+
+TEST_CASE("the cluster's own Services go first") {
+  ClusterState state("here");
+  state.apply(Upsert{cluster_ip_service("web", "10.96.0.9")});
+  auto dns = cluster_ip_service("kube-dns", "10.96.0.10");
+  dns.key.ns = "kube-system";
+  state.apply(Upsert{dns});
+  state.apply(Upsert{cluster_ip_service("kubernetes", "10.96.0.1")});
+  CHECK(state.take_touched() == dns.key);
+  CHECK(state.take_touched() == ObjectKey{"default", "kubernetes"});
+  CHECK(state.take_touched() == ObjectKey{"default", "web"});
+}
+
+TEST_CASE("a VIP is built so that it is never live half done, and taken down in reverse") {
+  Ledger ledger({});
+  ledger.start_pruning();
+  auto service = cluster_ip_service("web", "10.96.0.1");
+  service.type = ServiceType::load_balancer;
+  service.load_balancer_ips = {ip("203.0.113.1")};
+  service.source_ranges = {*Cidr::parse("198.51.100.0/24")};
+  ledger.contribute(service, want(service, {slice("web", {endpoint("10.244.1.1", true, "here")})}));
+  const Plan up = ledger.plan();
+  CHECK(lines(up) == Lines{
+      "add KUBE-IPVS-IPS 10.96.0.1", "add KUBE-IPVS-IPS 203.0.113.1",
+      "add KUBE-LOOP-BACK 10.244.1.1,tcp:8080,10.244.1.1",
+      "add KUBE-LOAD-BALANCER-SOURCE-CIDR 203.0.113.1,tcp:80,198.51.100.0/24",
+      "add KUBE-LOAD-BALANCER-FW 203.0.113.1,tcp:80",
+      "add virtual server 10.96.0.1:80/TCP rr", "add virtual server 203.0.113.1:80/TCP rr",
+      "add destination 10.244.1.1:8080 of 10.96.0.1:80/TCP weight 1",
+      "add destination 10.244.1.1:8080 of 203.0.113.1:80/TCP weight 1",
+      "add KUBE-CLUSTER-IP 10.96.0.1,tcp:80", "add KUBE-LOAD-BALANCER 203.0.113.1,tcp:80",
+      "add address 10.96.0.1", "add address 203.0.113.1"});
+  perform(ledger, up);
+  CHECK(ledger.plan().empty());
+  CHECK(ledger.settled());
+
+  ledger.withdraw(service.key);
+  const auto down = lines(ledger.plan());
+  const auto place = [&](const std::string& line) { return std::find(down.begin(), down.end(), line) - down.begin(); };
+  REQUIRE(down.size() == 11);  // destinations go with their virtual server
+  CHECK(place("remove address 203.0.113.1") < place("remove KUBE-LOAD-BALANCER 203.0.113.1,tcp:80"));
+  CHECK(place("remove KUBE-LOAD-BALANCER 203.0.113.1,tcp:80") < place("remove virtual server 203.0.113.1:80/TCP"));
+  CHECK(place("remove virtual server 203.0.113.1:80/TCP") < place("remove KUBE-LOAD-BALANCER-FW 203.0.113.1,tcp:80"));
+  CHECK(place("remove KUBE-LOAD-BALANCER-FW 203.0.113.1,tcp:80") <
+        place("remove KUBE-LOAD-BALANCER-SOURCE-CIDR 203.0.113.1,tcp:80,198.51.100.0/24"));
+  CHECK(place("remove KUBE-LOAD-BALANCER-FW 203.0.113.1,tcp:80") < place("remove KUBE-IPVS-IPS 203.0.113.1"));
+}
+
+TEST_CASE("one changed endpoint is one operation") {
+  Ledger ledger({});
+  ledger.start_pruning();
+  const auto service = cluster_ip_service("web", "10.96.0.1");
+  ledger.contribute(service, want(service, {slice("web", {endpoint("10.244.1.1"), endpoint("10.244.1.2")})}));
+  perform(ledger, ledger.plan());
+  const auto change = [&](std::vector<Endpoint> endpoints) {
+    ledger.contribute(service, want(service, {slice("web", std::move(endpoints))}));
+    const Plan plan = ledger.plan();
+    perform(ledger, plan);
+    return lines(plan);
+  };
+  CHECK(change({endpoint("10.244.1.1"), endpoint("10.244.1.2")}).empty());
+  CHECK(change({endpoint("10.244.1.1"), endpoint("10.244.1.2"), endpoint("10.244.1.3")}) ==
+        Lines{"add destination 10.244.1.3:8080 of 10.96.0.1:80/TCP weight 1"});
+  CHECK(change({endpoint("10.244.1.1"), endpoint("10.244.1.3")}) ==
+        Lines{"set destination 10.244.1.2:8080 of 10.96.0.1:80/TCP weight 0"});
+  CHECK(ledger.draining().size() == 1);
+  // It comes back while it drains: its weight returns, and it is never deleted.
+  CHECK(change({endpoint("10.244.1.1"), endpoint("10.244.1.2"), endpoint("10.244.1.3")}) ==
+        Lines{"set destination 10.244.1.2:8080 of 10.96.0.1:80/TCP weight 1"});
+  // A replacement is built before the old one retires.
+  CHECK(change({endpoint("10.244.1.4")}) == Lines{"add destination 10.244.1.4:8080 of 10.96.0.1:80/TCP weight 1",
+                                                 "set destination 10.244.1.1:8080 of 10.96.0.1:80/TCP weight 0",
+                                                 "set destination 10.244.1.2:8080 of 10.96.0.1:80/TCP weight 0",
+                                                 "set destination 10.244.1.3:8080 of 10.96.0.1:80/TCP weight 0"});
+}
+
+TEST_CASE("a drained destination goes when it is idle, and not before") {
+  Ledger ledger({});
+  ledger.start_pruning();
+  const auto service = cluster_ip_service("web", "10.96.0.1");
+  ledger.contribute(service, want(service, {slice("web", {endpoint("10.244.1.1"), endpoint("10.244.1.2")})}));
+  perform(ledger, ledger.plan());
+  ledger.contribute(service, want(service, {slice("web", {endpoint("10.244.1.1")})}));
+  perform(ledger, ledger.plan());
+
+  ObservedVirtualServer found;
+  found.server.key = tcp("10.96.0.1");
+  found.destinations.resize(2);
+  found.destinations[0].destination.key = {ip("10.244.1.1"), Port{8080}};
+  found.destinations[1].destination.key = {ip("10.244.1.2"), Port{8080}};
+  found.destinations[1].destination.weight = 0;
+  found.destinations[1].inactive_connections = 1;
+  CHECK(ledger.plan_removals(found).empty());
+  CHECK(ledger.draining().size() == 1);
+  found.destinations[1].inactive_connections = 0;
+  const Plan removal = ledger.plan_removals(found);
+  CHECK(lines(removal) == Lines{"remove destination 10.244.1.2:8080 of 10.96.0.1:80/TCP"});
+  perform(ledger, removal);
+  found.destinations.pop_back();
+  CHECK(ledger.plan_removals(found).empty());
+  CHECK(ledger.draining().empty());
+}
+
+TEST_CASE("a drain survives a restart: weight 0 found in the kernel is drained on") {
+  Ledger ledger({});
+  KernelState state;
+  state.servers.resize(1);
+  auto& found = state.servers[0];
+  found.server.key = tcp("10.96.0.1");
+  found.destinations.resize(2);
+  found.destinations[0].destination = {{ip("10.244.1.1"), Port{8080}}, ForwardMethod::masquerade, 0};
+  found.destinations[1].destination = {{ip("10.244.1.2"), Port{8080}}, ForwardMethod::masquerade, 0};
+  ledger.observed(state, {found.server.key});
+  const auto service = cluster_ip_service("web", "10.96.0.1");
+  ledger.contribute(service, want(service, {slice("web", {endpoint("10.244.1.1")})}));
+  CHECK(ledger.plan()[Phase::fill] ==
+        std::vector{Operation{Verb::set, DestinationOf{found.server.key, {{ip("10.244.1.1"), Port{8080}}}}}});
+  CHECK(ledger.draining().contains(found.server.key));
+}
+
+TEST_CASE("a frontend that moves between Services is updated, never deleted and added") {
+  Ledger ledger({});
+  ledger.start_pruning();
+  auto first = cluster_ip_service("first", "10.96.0.1");
+  auto second = cluster_ip_service("second", "10.96.0.1");
+  second.affinity = std::chrono::seconds(60);
+  ledger.contribute(first, want(first, {slice("first", {endpoint("10.244.1.1")})}));
+  perform(ledger, ledger.plan());
+  ledger.withdraw(first.key);
+  ledger.contribute(second, want(second, {slice("second", {endpoint("10.244.1.1")})}));
+  CHECK(lines(ledger.plan()) == Lines{"set virtual server 10.96.0.1:80/TCP rr persistent 60s"});
+}
+
+TEST_CASE("of two claimants the older has the address, in any order of arrival") {
+  auto older = cluster_ip_service("zz-older", "10.96.0.1");
+  older.created = std::chrono::sys_seconds(std::chrono::seconds(100));
+  auto younger = cluster_ip_service("aa-younger", "10.96.0.1");
+  younger.created = std::chrono::sys_seconds(std::chrono::seconds(200));
+  for (const bool older_first : {true, false}) {
+    Ledger ledger({});
+    ledger.start_pruning();
+    const auto add = [&](const Service& service, const std::string& backend) {
+      ledger.contribute(service, want(service, {slice(service.key.name, {endpoint(backend)})}));
+    };
+    if (older_first) add(older, "10.244.1.1");
+    add(younger, "10.244.1.2");
+    if (!older_first) add(older, "10.244.1.1");
+    const Plan plan = ledger.plan();
+    CHECK(lines(plan)[2] == "add destination 10.244.1.1:8080 of 10.96.0.1:80/TCP weight 1");
+    perform(ledger, plan);
+    CHECK(ledger.conflicts() == std::vector{Conflict{tcp("10.96.0.1"), older.key, younger.key}});
+    ledger.withdraw(older.key);
+    CHECK(lines(ledger.plan()) == Lines{"add destination 10.244.1.2:8080 of 10.96.0.1:80/TCP weight 1",
+                                        "set destination 10.244.1.1:8080 of 10.96.0.1:80/TCP weight 0"});
+    CHECK(ledger.conflicts().empty());
+  }
+}
+
+TEST_CASE("nothing is deleted before the first complete view, and what is not ours never") {
+  Ledger ledger({*Cidr::parse("10.96.9.0/24")});
+  KernelState state;
+  state.servers.resize(3);
+  state.servers[0].server.key = tcp("10.96.0.1");     // ours, gone from the API
+  state.servers[1].server.key = tcp("172.16.0.1");    // somebody else's
+  state.servers[2].server.key = tcp("10.96.9.1");     // ours, in excludeCIDRs
+  state.bound = {ip("10.96.0.1"), ip("10.0.0.99")};
+  state.entries = {ip_entry({SetKind::ipvs_ips, Family::ipv4}, ip("10.96.0.1"))};
+  ledger.observed(state, {tcp("10.96.0.1"), tcp("10.96.9.1")});
+  CHECK(ledger.plan().empty());
+  ledger.start_pruning();
+  CHECK(lines(ledger.plan()) ==
+        Lines{"remove address 10.96.0.1", "remove virtual server 10.96.0.1:80/TCP", "remove KUBE-IPVS-IPS 10.96.0.1"});
+}
+
+TEST_CASE("ownership is what the sets say") {
+  KernelState state;
+  const auto add = [&](const VirtualServerKey& key) {
+    state.servers.emplace_back();
+    state.servers.back().server.key = key;
+  };
+  add(tcp("10.96.0.1"));
+  add(tcp("203.0.113.1", 443));
+  add(tcp("203.0.113.1", 80));
+  add(tcp("192.168.77.2", 30080));
+  add(tcp("192.168.77.2", 30081));
+  add({ip("192.168.77.2"), Protocol::udp, Port{30080}, 0});
+  add(tcp("192.168.99.1", 30080));
+  add({ip("0.0.0.0"), Protocol::none, Port{}, 7});
+  state.entries = {ip_entry({SetKind::ipvs_ips, Family::ipv4}, ip("10.96.0.1")),
+                   ip_port_entry({SetKind::external_ip, Family::ipv4}, ip("203.0.113.1"), Protocol::tcp, Port{443}),
+                   bitmap_entry({SetKind::node_port_tcp, Family::ipv4}, Port{30080})};
+  const auto ours = owned(state, {{"eth0", ip("192.168.77.2"), 24}, {std::string(ipvs_link_name), ip("192.168.99.1"), 32}});
+  CHECK(ours == std::unordered_set<VirtualServerKey>{tcp("10.96.0.1"), tcp("203.0.113.1", 443), tcp("192.168.77.2", 30080)});
+}
+
+TEST_CASE("node addresses that serve NodePorts") {
+  const std::vector<LinkAddress> addresses{{"lo", ip("127.0.0.1"), 8},   {"eth0", ip("192.168.77.2"), 24},
+                                           {"eth0", ip("fe80::1"), 64},  {"eth0", ip("fd00:77::2"), 64},
+                                           {"cni0", ip("10.244.1.1"), 24}, {"kube-ipvs0", ip("10.96.0.1"), 32}};
+  const auto texts = [&](const Policy& p) {
+    std::string text;
+    for (const auto& address : node_view(p, "", {ip("192.168.77.2")}, addresses).node_port_addresses)
+      text += (text.empty() ? "" : " ") + address.to_string();
+    return text;
+  };
+  Policy all;
+  CHECK(texts(all) == "10.244.1.1 192.168.77.2 fd00:77::2");
+  Policy cidr;
+  cidr.node_port_cidrs = {*Cidr::parse("192.168.0.0/16"), *Cidr::parse("10.96.0.0/12")};
+  CHECK(texts(cidr) == "192.168.77.2");
+  Policy primary;
+  primary.node_port_primary = true;
+  CHECK(texts(primary) == "192.168.77.2");
+  CHECK(node_view(all, "", {}, addresses).has_elsewhere(ip("10.244.1.1")));
+  CHECK_FALSE(node_view(all, "", {}, addresses).has_elsewhere(ip("10.96.0.1")));
+}

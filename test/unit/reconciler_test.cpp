@@ -1,0 +1,323 @@
+// The reconciler against the fake kernel: every order of events, every fault, every restart ends in one state.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <random>
+
+#include "daemon/loop/reconciler.hpp"
+#include "test/fake/fake_kernel.hpp"
+#include "test/unit/objects.hpp"
+
+using namespace ipvsd;
+using namespace ipvsd::test;
+
+namespace {
+
+class Node1 {
+ public:
+  Node1() { kernel.add_node_address("eth0", "192.168.77.2", 24); }
+
+  void start() {
+    reconciler.emplace(kernel, Policy{{"rr", 0}, "here", {}, {}, false}, std::nullopt, 1,
+                       [this](const std::string& text) { log.push_back(text); });
+    REQUIRE(reconciler->start());
+    for (const auto kind : {Kind::service, Kind::endpoint_slice}) {
+      reconciler->apply(ReplaceBegin{kind});
+      for (const auto& [key, object] : objects)
+        if (kind_of(object) == kind) reconciler->apply(Upsert{object});
+      reconciler->apply(ReplaceEnd{kind});
+    }
+    settle();
+  }
+  void apply(const Object& object) {
+    objects[{kind_of(object), key_of(object)}] = object;
+    if (reconciler) reconciler->apply(Upsert{object});
+  }
+  void remove(Kind kind, const ObjectKey& key) {
+    objects.erase({kind, key});
+    if (reconciler) reconciler->apply(Remove{kind, key});
+  }
+  // Steps, with time passing, until nothing is left to do. Bounded: an endless retry is a failure.
+  void settle() {
+    for (int i = 0; i < 2000; ++i) {
+      for (const auto& notification : kernel.notifications()) reconciler->notice(notification);
+      const bool more = reconciler->step(now);
+      reconciler->poll_drains(now);
+      if (!more && reconciler->idle() && !reconciler->draining()) return;
+      now += std::chrono::milliseconds(100);
+    }
+    FAIL("does not settle");
+  }
+
+  FakeKernel kernel;
+  std::optional<Reconciler> reconciler;
+  std::map<std::pair<Kind, ObjectKey>, Object> objects;
+  std::vector<std::string> log;
+  Instant now{};
+};
+
+Service random_service(std::mt19937& random, int i) {
+  auto service = cluster_ip_service("s" + std::to_string(i), "10.96.0." + std::to_string(1 + i % 6));
+  service.created = std::chrono::sys_seconds(std::chrono::seconds(i));
+  const auto chance = [&](unsigned n) { return random() % n == 0; };
+  if (chance(2)) service.ports.push_back({"dns", Protocol::udp, Port{53}, Port{}});
+  if (chance(3)) {
+    service.type = ServiceType::node_port;
+    service.ports[0].node_port = Port{static_cast<std::uint16_t>(30000 + i)};
+  }
+  if (chance(4)) service.external_ips = {ip("203.0.113." + std::to_string(random() % 3))};
+  if (chance(4)) {
+    service.type = ServiceType::load_balancer;
+    service.load_balancer_ips = {ip("198.51.100." + std::to_string(random() % 3))};
+    if (chance(2)) service.source_ranges = {*Cidr::parse("192.0.2.0/24"), *Cidr::parse("192.168.0.0/16")};
+    if (chance(2)) service.external_policy = TrafficPolicy::local;
+  }
+  if (chance(4)) service.affinity = std::chrono::seconds(60 + i);
+  if (chance(5)) service.cluster_ips.push_back(ip("fd00:10:96::" + std::to_string(i + 1)));
+  if (chance(8)) service.ignored = true;
+  return service;
+}
+
+EndpointSlice random_slice(std::mt19937& random, int i) {
+  std::vector<Endpoint> endpoints;
+  for (unsigned n = random() % 4; n > 0; --n) {
+    Endpoint one = endpoint("10.244.1." + std::to_string(random() % 8), random() % 4 != 0, random() % 2 == 0 ? "here" : "there");
+    one.terminating = random() % 4 == 0;
+    one.serving = one.ready || random() % 2 == 0;
+    endpoints.push_back(one);
+  }
+  auto result = slice("s" + std::to_string(i % 12), endpoints, std::to_string(i));
+  if (random() % 2 == 0) result.ports.push_back({"dns", Protocol::udp, Port{5353}});
+  return result;
+}
+
+// Some history of a cluster: every object changes several times, some go.
+void random_history(Node1& node, std::mt19937& random, int length) {
+  for (int n = 0; n < length; ++n) {
+    const int i = static_cast<int>(random() % 12);
+    switch (random() % 5) {
+      case 0:
+      case 1: node.apply(random_service(random, i)); break;
+      case 2:
+      case 3: node.apply(random_slice(random, static_cast<int>(random() % 20))); break;
+      default:
+        if (random() % 2 == 0) node.remove(Kind::service, {"default", "s" + std::to_string(i)});
+        else node.remove(Kind::endpoint_slice, slice("s" + std::to_string(i), {}, std::to_string(i)).key);
+    }
+    if (node.reconciler && random() % 4 == 0) (void)node.reconciler->step(node.now);
+  }
+}
+
+// What a daemon makes of the final objects in an empty kernel.
+std::string from_scratch(const Node1& history) {
+  Node1 fresh;
+  fresh.objects = history.objects;
+  fresh.start();
+  return fresh.kernel.text();
+}
+
+// 31 bits, so that it can be typed in again: IPVSD_SEED.
+std::uint32_t first_seed() {
+  const char* given = std::getenv("IPVSD_SEED");
+  return given != nullptr ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10)) : 1;
+}
+
+}  // namespace
+
+TEST_CASE("any history ends where a fresh start with the final objects ends") {
+  for (std::uint32_t seed = first_seed(); seed < first_seed() + 1000; ++seed) {
+    INFO("seed " << seed);
+    std::mt19937 random(seed);
+    Node1 node;
+    random_history(node, random, 10);
+    node.start();
+    random_history(node, random, 60);
+    node.settle();
+    REQUIRE(node.kernel.text() == from_scratch(node));
+  }
+}
+
+TEST_CASE("faults delay, and change nothing in the end") {
+  for (std::uint32_t seed = first_seed(); seed < first_seed() + 1000; ++seed) {
+    INFO("seed " << seed);
+    std::mt19937 random(seed);
+    Node1 node;
+    node.start();
+    bool faulty = true;
+    node.kernel.fault = [&](const Operation&) -> std::optional<FakeKernel::Fault> {
+      if (!faulty || random() % 5 != 0) return {};
+      switch (random() % 4) {
+        case 0: return FakeKernel::Fault{{Errc::busy, ENOMEM, "fault"}, false};
+        case 1: return FakeKernel::Fault{{Errc::overrun, ENOBUFS, "fault"}, true};
+        case 2: return FakeKernel::Fault{{Errc::timed_out, 0, "fault"}, random() % 2 == 0};
+        default: return FakeKernel::Fault{{Errc::denied, EPERM, "fault"}, false};
+      }
+    };
+    random_history(node, random, 80);
+    faulty = false;
+    node.settle();
+    REQUIRE(node.kernel.text() == from_scratch(node));
+  }
+}
+
+TEST_CASE("a restart at any moment loses nothing and rewrites nothing") {
+  for (std::uint32_t seed = first_seed(); seed < first_seed() + 1000; ++seed) {
+    INFO("seed " << seed);
+    std::mt19937 random(seed);
+    Node1 node;
+    node.start();
+    random_history(node, random, 30);
+    const bool settled = random() % 2 == 0;
+    if (settled) node.settle();
+    else (void)node.reconciler->step(node.now);
+    node.reconciler.reset();  // killed
+    const bool changed = random() % 2 == 0;
+    if (changed) random_history(node, random, 10);  // while nobody watched
+    (void)node.kernel.take_log();
+    node.start();
+    REQUIRE(node.kernel.text() == from_scratch(node));
+    if (settled && !changed) REQUIRE(node.kernel.take_log().empty());
+  }
+}
+
+TEST_CASE("nothing is written before the first complete view of the API") {
+  Node1 node;
+  Reconciler reconciler(node.kernel, Policy{{"rr", 0}, "here", {}, {}, false}, std::nullopt, 1, [](const std::string&) {});
+  REQUIRE(reconciler.start());
+  reconciler.apply(ReplaceBegin{Kind::service});
+  reconciler.apply(Upsert{cluster_ip_service("web", "10.96.0.1")});
+  reconciler.apply(ReplaceEnd{Kind::service});
+  CHECK_FALSE(reconciler.step({}));
+  CHECK(node.kernel.take_log().empty());
+}
+
+TEST_CASE("one endpoint change among many Services is one operation and no observation") {
+  Node1 node;
+  for (int i = 0; i < 500; ++i) {
+    const auto name = "s" + std::to_string(i);
+    node.apply(cluster_ip_service(name, "10.97." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1)));
+    node.apply(slice(name, {endpoint("10.244.1.1"), endpoint("10.244.1.2")}));
+  }
+  node.start();
+  (void)node.kernel.take_log();
+  const auto observations = node.kernel.observations;
+  const auto recomputed = node.reconciler->counters().recomputed;
+  node.apply(slice("s77", {endpoint("10.244.1.1"), endpoint("10.244.1.2"), endpoint("10.244.1.3")}));
+  while (node.reconciler->step(node.now)) {
+  }
+  const auto log = node.kernel.take_log();
+  REQUIRE(log.size() == 1);
+  CHECK(to_string(log[0]) == "add destination 10.244.1.3:8080 of 10.97.0.78:80/TCP weight 1");
+  CHECK(node.kernel.observations == observations);
+  CHECK(node.reconciler->counters().recomputed == recomputed + 1);
+}
+
+TEST_CASE("one Service that the kernel refuses stops no other") {
+  Node1 node;
+  auto refused = cluster_ip_service("sctp", "10.96.0.1", 36412);
+  refused.ports[0].protocol = Protocol::sctp;
+  refused.ports.push_back({"tcp", Protocol::tcp, Port{80}, Port{}});
+  node.kernel.fault = [](const Operation& operation) -> std::optional<FakeKernel::Fault> {
+    const auto* server = std::get_if<VirtualServer>(&operation.target);
+    if (server == nullptr || server->key.protocol != Protocol::sctp) return {};
+    return FakeKernel::Fault{{Errc::unsupported, EPROTONOSUPPORT, to_string(operation)}, false};
+  };
+  node.apply(refused);
+  node.apply(cluster_ip_service("web", "10.96.0.2"));
+  node.reconciler.emplace(node.kernel, Policy{{"rr", 0}, "here", {}, {}, false}, std::nullopt, 1,
+                          [&](const std::string& text) { node.log.push_back(text); });
+  REQUIRE(node.reconciler->start());
+  for (const auto kind : {Kind::service, Kind::endpoint_slice}) {
+    node.reconciler->apply(ReplaceBegin{kind});
+    for (const auto& [key, object] : node.objects) node.reconciler->apply(Upsert{object});
+    node.reconciler->apply(ReplaceEnd{kind});
+  }
+  for (int i = 0; i < 100; ++i, node.now += std::chrono::seconds(1)) (void)node.reconciler->step(node.now);
+  const auto text = node.kernel.text();
+  CHECK(text.find("virtual server 10.96.0.2:80/TCP") != std::string::npos);
+  CHECK(text.find("virtual server 10.96.0.1:80/TCP") != std::string::npos);
+  // What has no virtual server is not let in either: a host's own port would answer.
+  CHECK(text.find("KUBE-CLUSTER-IP 10.96.0.1,tcp:80") != std::string::npos);
+  CHECK(text.find("KUBE-CLUSTER-IP 10.96.0.1,sctp:36412") == std::string::npos);
+  CHECK(node.reconciler->retries().entries().size() >= 1);
+  CHECK(node.log.size() == 1);  // told once, not at every attempt
+}
+
+TEST_CASE("a removed VIP comes back at once, and a removed link with all of them") {
+  Node1 node;
+  node.apply(cluster_ip_service("a", "10.96.0.1"));
+  node.apply(cluster_ip_service("b", "10.96.0.2"));
+  node.start();
+  const auto before = node.kernel.text();
+  node.kernel.foreign({Verb::remove, BoundAddress{ip("10.96.0.1")}});
+  node.settle();
+  CHECK(node.kernel.text() == before);
+  CHECK(node.reconciler->counters().drift_addresses == 1);
+  node.kernel.remove_link();
+  node.settle();
+  CHECK(node.kernel.text() == before);
+  node.kernel.foreign({Verb::remove, BoundAddress{ip("10.96.0.2")}});
+  node.kernel.lose_notifications();
+  node.settle();
+  CHECK(node.kernel.text() == before);
+}
+
+TEST_CASE("the audit finds what nobody announced") {
+  Node1 node;
+  node.apply(cluster_ip_service("a", "10.96.0.1"));
+  node.apply(slice("a", {endpoint("10.244.1.1"), endpoint("10.244.1.2")}));
+  node.start();
+  const auto before = node.kernel.text();
+  VirtualServer server;
+  server.key = tcp("10.96.0.1");
+  const auto drift = GENERATE_COPY(values<Operation>(
+      {{Verb::remove, server},
+       {Verb::remove, DestinationOf{tcp("10.96.0.1"), {{ip("10.244.1.1"), Port{8080}}}}},
+       {Verb::set, DestinationOf{tcp("10.96.0.1"), {{ip("10.244.1.1"), Port{8080}}, ForwardMethod::masquerade, 100}}},
+       {Verb::add, DestinationOf{tcp("10.96.0.1"), {{ip("10.9.9.9"), Port{1}}}}},
+       {Verb::remove, ip_port_entry({SetKind::cluster_ip, Family::ipv4}, ip("10.96.0.1"), Protocol::tcp, Port{80})},
+       {Verb::add, ip_port_entry({SetKind::cluster_ip, Family::ipv4}, ip("10.9.9.9"), Protocol::tcp, Port{80})}}));
+  INFO(to_string(drift));
+  node.kernel.foreign(drift);
+  while (!node.reconciler->audit(1)) {
+  }
+  node.settle();
+  CHECK(node.kernel.text() == before);
+  const auto& counters = node.reconciler->counters();
+  CHECK(counters.drift_servers + counters.drift_entries == 1);
+}
+
+TEST_CASE("a new node address serves NodePorts at once, and a lost one no longer") {
+  Node1 node;
+  auto service = cluster_ip_service("a", "10.96.0.1");
+  service.ports[0].node_port = Port{30080};
+  node.apply(service);
+  node.start();
+  const auto before = node.kernel.text();
+  CHECK(before.find("virtual server 192.168.77.2:30080/TCP") != std::string::npos);
+  node.kernel.add_node_address("eth1", "192.168.88.2", 24);
+  node.settle();
+  CHECK(node.kernel.text().find("virtual server 192.168.88.2:30080/TCP") != std::string::npos);
+  node.kernel.remove_node_address("eth1", "192.168.88.2");
+  node.settle();
+  CHECK(node.kernel.text() == before);
+}
+
+TEST_CASE("churn leaves nothing behind") {
+  Node1 node;
+  node.apply(cluster_ip_service("stays", "10.96.0.1"));
+  node.start();
+  const auto before = node.kernel.text();
+  const auto size = node.reconciler->ledger().actual_size();
+  for (int i = 0; i < 200; ++i) {
+    node.apply(cluster_ip_service("churn", "10.96.0.9"));
+    node.apply(slice("churn", {endpoint("10.244.1.1")}));
+    if (i % 3 != 0) node.settle();
+    node.remove(Kind::service, {"default", "churn"});
+    node.remove(Kind::endpoint_slice, {"default", "churn-a"});
+    node.settle();
+  }
+  CHECK(node.kernel.text() == before);
+  CHECK(node.reconciler->ledger().actual_size() == size);
+  CHECK(node.reconciler->ledger().server_count() == 1);
+}
