@@ -155,7 +155,12 @@ Result<std::string> IpsetSession::list(std::string_view name, bool header_only) 
   if (header_only) ipset_envopt_set(session_.get(), IPSET_ENV_LIST_HEADER);
   const auto listed = run(IPSET_CMD_LIST);
   ipset_envopt_unset(session_.get(), IPSET_ENV_LIST_HEADER);
-  if (!listed) return fail(listed.error().error);
+  if (!listed) {
+    // The kernel (6.1) answers a listing that cannot start twice, and libipset takes the second answer for that of its
+    // next command. A new socket has nothing left to read.
+    if (auto fresh = open()) *this = std::move(*fresh);
+    return fail(listed.error().error);
+  }
   return std::exchange(*output_, {});
 }
 

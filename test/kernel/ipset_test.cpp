@@ -140,6 +140,19 @@ TEST_CASE("all sets are created as kube-proxy creates them, once") {
   CHECK(sets.list(cluster_ip).error().code == Errc::not_found);
 }
 
+TEST_CASE("sets that do not exist are left out of a listing") {
+  auto sets = open_fresh();
+  const auto none = sets.list_all();
+  INFO((none ? "" : none.error().message()));
+  REQUIRE(none);
+  CHECK(none->empty());
+  run({"ipset", "create", "KUBE-6-CLUSTER-IP", "hash:ip,port", "family", "inet6"});
+  run({"ipset", "add", "KUBE-6-CLUSTER-IP", "fd00::1,tcp:80"});
+  const auto one = sets.list_all();
+  REQUIRE(one);
+  CHECK(*one == std::vector{entry(cluster_ip6, "fd00::1,tcp:80")});
+}
+
 TEST_CASE("a set of the same name and another kind is refused, of another size accepted") {
   auto sets = open_fresh();
   SECTION("type") { run({"ipset", "create", "KUBE-CLUSTER-IP", "hash:ip"}); }
