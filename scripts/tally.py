@@ -4,9 +4,9 @@
   tally.py BUILD/meson-logs/testlog.json    what "meson test" left behind
   tally.py --runs FILE                      a line for each program: name, exit status, file of its output; tabs between
 
-A program that prints Catch2's or unittest's closing line counts as its cases, any other as one. Skipped programs (exit
-status 77) are named and not counted; nor is a case that says so, in a line "skipped: WHY". Ends with one line
-"N passed, N failed".
+A program that prints Catch2's or unittest's closing line, or ends as this one does, counts as its cases, any other as
+one. Skipped programs (exit status 77) are named and not counted; nor is a case that says so, in a line "skipped: WHY".
+Ends with one line "N passed, N failed".
 """
 import collections
 import json
@@ -18,6 +18,7 @@ ALL_PASSED = re.compile(r"^All tests passed \(\d+ assertions? in (\d+) test case
 SOME_FAILED = re.compile(r"^test cases: *\d+(.*)$", re.M)
 UNITTEST = re.compile(r"^Ran (\d+) tests? in ", re.M)
 UNITTEST_LESS = re.compile(r"^(?:OK|FAILED) \((.*)\)$", re.M)
+LAST_LINE = re.compile(r"^(\d+) passed, (\d+) failed\s*\Z", re.M)
 SKIPPED_CASE = re.compile(r"^\s*skipped: .*$", re.M)
 
 Run = collections.namedtuple("Run", "name outcome output")  # outcome: "passed", "failed" or "skipped"
@@ -39,6 +40,8 @@ def cases(output):
         failed = numbers.get("failures", 0) + numbers.get("errors", 0)
         skipped = numbers.get("skipped", 0)
         return int(match[1]) - failed - skipped, failed, skipped
+    if match := LAST_LINE.search(output):
+        return int(match[1]), int(match[2]), skipped
     return 0, 0, skipped
 
 
