@@ -90,11 +90,13 @@ Result<Policy> make_policy(const Config& config) {
   return policy;
 }
 
-Result<std::unique_ptr<Source>> make_source(const Flags& flags, const std::string& node, EventSink& sink) {
+Result<ApiAccess> read_access(const Config& config) {
+  return config.kubeconfig.empty() ? in_cluster_access() : read_kubeconfig(config.kubeconfig);
+}
+
+std::unique_ptr<Source> make_source(const Flags& flags, const ApiAccess& access, const std::string& node, EventSink& sink) {
   if (!flags.manifests.empty()) return std::make_unique<ManifestSource>(flags.manifests, sink, warn);
-  const auto access = flags.config.kubeconfig.empty() ? in_cluster_access() : read_kubeconfig(flags.config.kubeconfig);
-  if (!access) return fail(access.error());
-  return std::make_unique<ApiSource>(*access, node, sink, warn);
+  return std::make_unique<ApiSource>(access, node, sink, warn);
 }
 
 std::optional<IptablesBackend> forced_backend(const Config& config) {
@@ -124,25 +126,24 @@ bool start_server(Server& server, bool hard) {
   return !hard;
 }
 
-int dry_run(const Flags& flags, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
+int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
   DryRunKernel observed(kernel, [](const Operation& operation) { fmt::print("{}\n", to_string(operation)); });
   Inbox inbox;
-  auto source = make_source(flags, policy.node_name, inbox);
-  if (!source) return give_up(source.error());
+  const auto source = make_source(flags, access, policy.node_name, inbox);
   Reconciler reconciler(observed, policy, flags.config.bind_address, 0, warn);
   if (const auto started = reconciler.start(); !started) return give_up(started.error());
   HealthState health(Moment::now());
   Metrics metrics(version);
   Loop loop({reconciler, observed, inbox, health, metrics, signals.get(), [] { return true; }, [](const Node*) {}},
             {.once = true});
-  (*source)->start();
+  source->start();
   const auto ended = loop.run();
   inbox.close();
-  (*source)->stop();
+  source->stop();
   return ended ? 0 : give_up(ended.error());
 }
 
-int serve(const Flags& flags, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
+int serve(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
   const Config& config = flags.config;
   Iptables iptables(forced_backend(config));
   std::vector<Family> served;
@@ -167,8 +168,7 @@ int serve(const Flags& flags, const Policy& policy, LinuxKernel& kernel, const F
   if (const auto probed = kernel.ipvs().probe_scheduler(policy.scheduler.name); !probed) return give_up(probed.error());
   set_kernel_parameters(config, kernel);
   Inbox inbox;
-  auto source = make_source(flags, policy.node_name, inbox);
-  if (!source) return give_up(source.error());
+  const auto source = make_source(flags, access, policy.node_name, inbox);
   Reconciler reconciler(kernel, policy, config.bind_address, std::random_device{}(), warn);
   if (const auto started = reconciler.start(); !started) return give_up(started.error());
 
@@ -185,11 +185,11 @@ int serve(const Flags& flags, const Policy& policy, LinuxKernel& kernel, const F
   want_rules(nullptr);
   Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [&] { return rules.ready(); }, want_rules},
             {.once = flags.once, .audit_period = config.own.audit_period});
-  (*source)->start();
+  source->start();
   spdlog::info("kube-ipvsd {} serves node {} with scheduler {}", version, policy.node_name, policy.scheduler.name);
   const auto ended = loop.run();
   inbox.close();
-  (*source)->stop();
+  source->stop();
   rules.stop();
   if (!ended) return give_up(ended.error());
   spdlog::info("ended; the kernel's state stays as it is");
@@ -227,12 +227,20 @@ int run(int argc, char** argv) {
   const Fd signals = claim_signals();
   const auto policy = make_policy(flags->config);
   if (!policy) return give_up(policy.error());
+  // Before anything of the node is changed: a kubeconfig that cannot be used is a mistake to tell at once.
+  ApiAccess access;
+  if (flags->manifests.empty() && !flags->cleanup) {
+    auto read = read_access(flags->config);
+    if (!read) return give_up(read.error());
+    access = std::move(*read);
+  }
   if (::geteuid() != 0)
     return give_up({Errc::denied, EPERM, "kube-ipvsd needs root, or CAP_NET_ADMIN and CAP_NET_RAW with uid 0"});
   auto kernel = LinuxKernel::open();
   if (!kernel) return give_up(kernel.error());
   if (flags->cleanup) return clean_up(*flags, *kernel);
-  return flags->dry_run ? dry_run(*flags, *policy, *kernel, signals) : serve(*flags, *policy, *kernel, signals);
+  return flags->dry_run ? dry_run(*flags, access, *policy, *kernel, signals)
+                        : serve(*flags, access, *policy, *kernel, signals);
 }
 
 }  // namespace

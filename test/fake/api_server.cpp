@@ -61,7 +61,7 @@ int number_param(const httplib::Request& request, const char* name, int otherwis
 
 }  // namespace
 
-ApiServer::ApiServer(ApiServerOptions options) : options_(std::move(options)), token_(options_.token) {
+ApiServer::ApiServer(ApiServerOptions options) : options_(std::move(options)), store_(options_.first_version), token_(options_.token) {
   certificate_ = {options_.certificate_pem, options_.key_pem};
   if (options_.tls && certificate_.certificate_pem.empty()) {
     CertificateAuthority authority;

@@ -42,6 +42,7 @@ struct ApiServerOptions {
   std::string client_ca_pem;  // not "": clients must show a certificate of this authority
   std::string token;          // "": anybody may do anything
   std::chrono::milliseconds bookmark_period{1000};
+  std::uint64_t first_version = 1000;  // a server started again goes on above the versions it had: etcd remembers
   std::size_t page_limit = 0;  // not 0: a page never has more items, whatever the client wants
 };
 

@@ -32,6 +32,9 @@ struct WatchEvent {
 
 class ApiStore {
  public:
+  // Nothing older than `first_version` is known.
+  explicit ApiStore(std::uint64_t first_version = 1000) : version_(first_version), compacted_(first_version) {}
+
   // The object gets its namespace from the path, and uid, creationTimestamp and resourceVersion.
   Reply create(const ObjectPath& path, Json object);
   // With `path.subresource` status, only the status is taken. A resourceVersion in the object must be the
@@ -74,8 +77,8 @@ class ApiStore {
   std::condition_variable changed_;
   std::map<std::string, Objects> objects_;  // by plural
   std::vector<Change> history_;
-  std::uint64_t version_ = 1000;
-  std::uint64_t compacted_ = 1000;  // versions below are gone
+  std::uint64_t version_;
+  std::uint64_t compacted_;  // versions below are gone
   std::uint32_t created_ = 0;
 };
 

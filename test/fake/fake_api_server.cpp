@@ -48,6 +48,7 @@ int main(int argc, char** argv) try {
       "serve HTTPS, and write ca.crt, server.crt, server.key and kubeconfig into this existing directory");
   app.add_option("--load", files, "JSON files with an object or a List each");
   app.add_option("--bookmark-ms", bookmark_ms, "time between bookmarks")->check(CLI::PositiveNumber);
+  app.add_option("--first-version", options.first_version, "resource versions are above this one");
   app.add_option("--page-limit", options.page_limit, "most items per page of a list");
   app.add_option("--watchlist", watch_list)->check(CLI::IsMember({"on", "refuse", "ignore"}));
   std::string certificate_file;
