@@ -143,7 +143,7 @@ int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, L
   return ended ? 0 : give_up(ended.error());
 }
 
-int serve(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
+int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, const Fd& signals) {
   const Config& config = flags.config;
   Iptables iptables(forced_backend(config));
   std::vector<Family> served;
@@ -151,7 +151,8 @@ int serve(const Flags& flags, const ApiAccess& access, const Policy& policy, Lin
     const auto backend = iptables.backend(family);
     if (backend) served.push_back(family);
     else if (family == Family::ipv4) return give_up(backend.error());
-    else spdlog::warn("{}: IPv6 Services are not masqueraded", backend.error().message());
+    else spdlog::warn("{}: no IPv6 Services on this node", backend.error().message());
+    policy.serves[static_cast<std::size_t>(family)] = backend.has_value();
   }
   SoleWriter sole([&] { return another_proxy(config); });
   if (!wait_until_alone(sole, signals)) return 0;

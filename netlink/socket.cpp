@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace ipvsd::nl {
 namespace {
@@ -61,7 +62,16 @@ Result<void> Socket::join(int group) {
   return {};
 }
 
+void Socket::discard_stale() {
+  if (!std::exchange(stale_, false)) return;
+  for (;;) {
+    const auto datagram = receive(Clock::time_point{});
+    if (!datagram && datagram.error().code != Errc::overrun) return;
+  }
+}
+
 Result<void> Socket::send(Batch& batch, std::uint16_t flags) {
+  discard_stale();
   batch.finish(flags);
   next_sequence_ = batch.last_sequence() + 1;
   sockaddr_nl kernel{};
@@ -116,6 +126,7 @@ std::vector<Failure> Socket::transact(Batch& batch) {
   const auto end = Clock::now() + answer_deadline;
   for (;;) {
     const auto datagram = receive(end);
+    stale_ = !datagram;
     if (!datagram) return all_from(0, datagram.error());
     MessageCursor messages(*datagram);
     bool done = false;
@@ -138,6 +149,7 @@ Result<void> Socket::query(Batch& batch, const Visit& visit) {
   bool interrupted = false;
   for (;;) {
     const auto datagram = receive(end);
+    stale_ = !datagram;
     if (!datagram) return fail(datagram.error());
     MessageCursor messages(*datagram);
     while (const auto message = messages.next()) {

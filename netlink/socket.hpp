@@ -60,6 +60,8 @@ class Socket {
 
   Socket(std::unique_ptr<nl_sock, Close> socket, std::string name);
   [[nodiscard]] Result<void> send(Batch& batch, std::uint16_t flags);
+  // Answers that came too late or were part of too many: their room is needed.
+  void discard_stale();
   // One datagram from the kernel, before `end`; empty if one came from somebody else and was dropped.
   [[nodiscard]] Result<Bytes> receive(Clock::time_point end);
 
@@ -67,6 +69,7 @@ class Socket {
   std::string name_;
   std::uint32_t next_sequence_ = 1;
   std::vector<std::uint8_t> buffer_;
+  bool stale_ = false;  // answers to an earlier batch may still lie in the receive buffer
 };
 
 // The errno of an NLMSG_ERROR or NLMSG_DONE message as a positive number, 0 for an acknowledgement.

@@ -149,6 +149,7 @@ Contribution desired(const Service& service, std::span<const EndpointSlice* cons
                      const NodeView& view) {
   Contribution contribution;
   for (const auto& cluster_ip : service.cluster_ips) {
+    if (!policy.serves[static_cast<std::size_t>(cluster_ip.family())]) continue;
     for (const auto& port : service.ports)
       PortContribution(service, port, cluster_ip, slices, policy, view, contribution).add();
     if (service.health_check_node_port.number != 0)

@@ -1,7 +1,7 @@
 // What the configuration and the node contribute to the desired state.
 #pragma once
 
-#include <optional>
+#include <array>
 #include <string>
 #include <vector>
 
@@ -14,8 +14,9 @@ namespace ipvsd {
 struct Policy {
   SchedulerChoice scheduler;
   std::string node_name;
-  std::vector<Cidr> exclude_cidrs;         // virtual servers in these are never deleted
-  std::vector<Cidr> node_port_cidrs;       // empty: all
+  std::array<bool, 2> serves{true, true};  // by Family: false where the node cannot masquerade or filter it
+  std::vector<Cidr> exclude_cidrs{};         // virtual servers in these are never deleted
+  std::vector<Cidr> node_port_cidrs{};       // empty: all
   bool node_port_primary = false;          // nodePortAddresses: ["primary"]
 };
 

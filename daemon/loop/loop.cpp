@@ -12,6 +12,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds drain_poll_period{1000};
 constexpr milliseconds audit_tick{1000};
+// Virtual servers looked at before the loop turns to its other inputs; each is two questions to the kernel.
+constexpr std::size_t drains_per_poll = 64;
 
 }  // namespace
 
@@ -64,7 +66,7 @@ void Loop::take_events() {
 
 bool Loop::work(Instant now) {
   auto& reconciler = parts_.reconciler;
-  if (!reconciler.cluster().synced() || !parts_.rules_in_place()) return false;
+  if (!reconciler.cluster().synced()) return false;
   if (!pending_ && reconciler.cluster().touched() > 0) {
     pending_ = true;
     const Moment moment = Moment::now();
@@ -73,6 +75,7 @@ bool Loop::work(Instant now) {
       parts_.metrics.queued(family, moment.wall);
     }
   }
+  if (!parts_.rules_in_place()) return false;
   const bool more = reconciler.step(now);
   if (pending_ && !more) {
     pending_ = false;
@@ -85,8 +88,8 @@ bool Loop::work(Instant now) {
   }
   if (more) return true;
   if (reconciler.draining() && now >= next_drain_poll_) {
-    reconciler.poll_drains(now);
-    next_drain_poll_ = now + drain_poll_period;
+    const bool all_seen = reconciler.poll_drains(now, drains_per_poll);
+    next_drain_poll_ = all_seen ? now + drain_poll_period : now;
   }
   if (reconciler.synced() && now >= next_audit_) {
     const auto seconds = static_cast<std::size_t>(std::max<std::int64_t>(options_.audit_period.count(), 1));

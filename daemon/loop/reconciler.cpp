@@ -147,10 +147,12 @@ void Reconciler::report_conflicts() {
   conflicts_ = std::move(conflicts);
 }
 
-void Reconciler::poll_drains(Instant now) {
-  const std::vector<VirtualServerKey> keys(ledger_.draining().begin(), ledger_.draining().end());
+bool Reconciler::poll_drains(Instant now, std::size_t limit) {
+  if (drain_queue_.empty()) drain_queue_.assign(ledger_.draining().begin(), ledger_.draining().end());
   Plan removals;
-  for (const auto& key : keys) {
+  for (; limit > 0 && !drain_queue_.empty(); --limit) {
+    const VirtualServerKey key = drain_queue_.back();
+    drain_queue_.pop_back();
     const auto found = kernel_.observe(key);
     if (!found) continue;  // an error is never read as absence
     ledger_.observed(key, *found);
@@ -160,6 +162,7 @@ void Reconciler::poll_drains(Instant now) {
     into.insert(into.end(), plan[Phase::retire].begin(), plan[Phase::retire].end());
   }
   executor_.execute(removals, now);
+  return drain_queue_.empty();
 }
 
 bool Reconciler::audit(std::size_t slice) {

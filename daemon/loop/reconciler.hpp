@@ -27,8 +27,8 @@ class Reconciler {
   // Does a bounded piece of what is to be done; returns whether more waits. Writes nothing before the first complete
   // view of the API.
   bool step(Instant now);
-  // Removes drained destinations.
-  void poll_drains(Instant now);
+  // Removes drained destinations of the next `limit` virtual servers; returns whether all have had their turn.
+  bool poll_drains(Instant now, std::size_t limit);
   // Compares the next `slice` virtual servers, or one set, with the kernel, and repairs. Returns true at the end of a
   // pass over everything.
   bool audit(std::size_t slice);
@@ -76,6 +76,7 @@ class Reconciler {
   bool first_sync_done_ = false;
   std::vector<Conflict> conflicts_;
 
+  std::vector<VirtualServerKey> drain_queue_;  // still to be looked at in this round
   std::vector<VirtualServerKey> audit_servers_;
   std::size_t audit_position_ = 0;
   std::size_t audit_set_ = 0;

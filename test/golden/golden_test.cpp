@@ -43,7 +43,7 @@ std::string kernel_after(const std::vector<Object>& objects) {
   kernel.add_node_address("eth0", "192.168.77.2", 24);
   kernel.add_node_address("eth0", "fd00:77::2", 64);
   std::vector<std::string> log;
-  Reconciler reconciler(kernel, Policy{{"rr", 0}, "lab-node", {}, {}, false}, std::nullopt, 1,
+  Reconciler reconciler(kernel, Policy{{"rr", 0}, "lab-node"}, std::nullopt, 1,
                         [&](const std::string& text) { log.push_back(text); });
   REQUIRE(reconciler.start());
   for (const auto kind : {Kind::service, Kind::endpoint_slice}) {
@@ -57,8 +57,8 @@ std::string kernel_after(const std::vector<Object>& objects) {
     reconciler.apply(Upsert{object});
     while (reconciler.step(now)) {
     }
-    reconciler.poll_drains(now);
-    reconciler.poll_drains(now);
+    reconciler.poll_drains(now, 64);
+    reconciler.poll_drains(now, 64);
   }
   CHECK(reconciler.idle());
   return kernel.text();

@@ -20,7 +20,7 @@ namespace {
 
 struct Running {
   FakeKernel kernel;
-  Reconciler reconciler{kernel, Policy{{"rr", 0}, "here", {}, {}, false}, std::nullopt, 1, [](const std::string&) {}};
+  Reconciler reconciler{kernel, Policy{{"rr", 0}, "here"}, std::nullopt, 1, [](const std::string&) {}};
   Inbox inbox;
   HealthState health{Moment::now()};
   Metrics metrics{"test"};

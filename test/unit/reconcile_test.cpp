@@ -10,7 +10,7 @@ using namespace ipvsd::test;
 
 namespace {
 
-const Policy policy{{"rr", 0}, "here", {}, {}, false};
+const Policy policy{{"rr", 0}, "here"};
 
 Contribution want(const Service& service, const std::vector<EndpointSlice>& slices, const NodeView& view = {}) {
   std::vector<const EndpointSlice*> pointers;

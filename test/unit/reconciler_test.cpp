@@ -18,7 +18,7 @@ class Node1 {
   Node1() { kernel.add_node_address("eth0", "192.168.77.2", 24); }
 
   void start() {
-    reconciler.emplace(kernel, Policy{{"rr", 0}, "here", {}, {}, false}, std::nullopt, 1,
+    reconciler.emplace(kernel, Policy{{"rr", 0}, "here"}, std::nullopt, 1,
                        [this](const std::string& text) { log.push_back(text); });
     REQUIRE(reconciler->start());
     for (const auto kind : {Kind::service, Kind::endpoint_slice}) {
@@ -42,7 +42,7 @@ class Node1 {
     for (int i = 0; i < 2000; ++i) {
       for (const auto& notification : kernel.notifications()) reconciler->notice(notification);
       const bool more = reconciler->step(now);
-      reconciler->poll_drains(now);
+      reconciler->poll_drains(now, 64);
       if (!more && reconciler->idle() && !reconciler->draining()) return;
       now += std::chrono::milliseconds(100);
     }
@@ -182,7 +182,7 @@ TEST_CASE("a restart at any moment loses nothing and rewrites nothing") {
 
 TEST_CASE("nothing is written before the first complete view of the API") {
   Node1 node;
-  Reconciler reconciler(node.kernel, Policy{{"rr", 0}, "here", {}, {}, false}, std::nullopt, 1, [](const std::string&) {});
+  Reconciler reconciler(node.kernel, Policy{{"rr", 0}, "here"}, std::nullopt, 1, [](const std::string&) {});
   REQUIRE(reconciler.start());
   reconciler.apply(ReplaceBegin{Kind::service});
   reconciler.apply(Upsert{cluster_ip_service("web", "10.96.0.1")});
@@ -224,7 +224,7 @@ TEST_CASE("one Service that the kernel refuses stops no other") {
   };
   node.apply(refused);
   node.apply(cluster_ip_service("web", "10.96.0.2"));
-  node.reconciler.emplace(node.kernel, Policy{{"rr", 0}, "here", {}, {}, false}, std::nullopt, 1,
+  node.reconciler.emplace(node.kernel, Policy{{"rr", 0}, "here"}, std::nullopt, 1,
                           [&](const std::string& text) { node.log.push_back(text); });
   REQUIRE(node.reconciler->start());
   for (const auto kind : {Kind::service, Kind::endpoint_slice}) {
