@@ -32,7 +32,7 @@ config 'ipvs: {scheduler: gone}'
 check "an unknown scheduler" gives_up 'error .*gone.*ip_vs_gone' "$daemon" --config "$config" --manifests "$manifests"
 config 'ipvs: {sheduler: rr}'
 check "a misspelt field of the configuration" gives_up 'config\.yaml:.*sheduler' "$daemon" --config "$config" --manifests "$manifests"
-config 'mode: iptables'
+config 'mode: ipvs'
 check "a field given twice" gives_up 'config\.yaml:' "$daemon" --config "$config" --manifests "$manifests"
 check "none of them touched anything" untouched
 
