@@ -11,9 +11,22 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds drain_poll_period{1000};
-constexpr milliseconds audit_tick{1000};
 // Virtual servers looked at before the loop turns to its other inputs; each is two questions to the kernel.
 constexpr std::size_t drains_per_poll = 64;
+
+// A pass over everything takes the audit period: the more there is the more at a tick, the less the fewer ticks.
+struct AuditPace {
+  std::size_t servers;
+  std::size_t sets;
+  milliseconds tick;
+};
+
+AuditPace audit_pace(std::size_t servers, std::chrono::seconds period) {
+  const std::size_t sets = all_ip_sets().size();
+  const auto seconds = static_cast<std::size_t>(std::max<std::int64_t>(period.count(), 1));
+  const std::size_t ticks = std::min(seconds, std::max(servers, sets));
+  return {(servers + ticks - 1) / ticks, (sets + ticks - 1) / ticks, milliseconds(seconds * 1000 / ticks)};
+}
 
 }  // namespace
 
@@ -92,9 +105,9 @@ bool Loop::work(Instant now) {
     next_drain_poll_ = all_seen ? now + drain_poll_period : now;
   }
   if (reconciler.synced() && now >= next_audit_) {
-    const auto seconds = static_cast<std::size_t>(std::max<std::int64_t>(options_.audit_period.count(), 1));
-    (void)reconciler.audit(reconciler.ledger().server_count() / seconds + 1);
-    next_audit_ = now + audit_tick;
+    const auto pace = audit_pace(reconciler.ledger().server_count(), options_.audit_period);
+    (void)reconciler.audit(pace.servers, pace.sets);
+    next_audit_ = now + pace.tick;
   }
   return !reconciler.ledger().settled();
 }

@@ -165,21 +165,20 @@ bool Reconciler::poll_drains(Instant now, std::size_t limit) {
   return drain_queue_.empty();
 }
 
-bool Reconciler::audit(std::size_t slice) {
+bool Reconciler::audit(std::size_t servers, std::size_t sets) {
   if (audit_position_ == 0 && audit_set_ == 0) audit_servers_ = ledger_.servers();
-  for (std::size_t i = 0; i < slice && audit_position_ < audit_servers_.size(); ++i, ++audit_position_) {
+  for (std::size_t i = 0; i < servers && audit_position_ < audit_servers_.size(); ++i, ++audit_position_) {
     const auto& key = audit_servers_[audit_position_];
     const auto found = kernel_.observe(key);
     if (found && ledger_.observed(key, *found)) ++counters_.drift_servers;
   }
-  if (audit_position_ < audit_servers_.size()) return false;
-  const auto sets = all_ip_sets();
-  if (audit_set_ < sets.size()) {
-    const IpSet set = sets[audit_set_++];
+  const auto all_sets = all_ip_sets();
+  for (std::size_t i = 0; i < sets && audit_set_ < all_sets.size(); ++i, ++audit_set_) {
+    const IpSet set = all_sets[audit_set_];
     const auto members = kernel_.members(set);
     if (members) counters_.drift_entries += ledger_.observed(set, *members);
-    return false;
   }
+  if (audit_position_ < audit_servers_.size() || audit_set_ < all_sets.size()) return false;
   audit_position_ = audit_set_ = 0;
   audit_servers_.clear();
   ++counters_.audits;

@@ -24,7 +24,7 @@ kernel_state() {
   ipvsadm -Sn
   ipset save
   ip -o link
-  ip -o addr
+  ip -br addr
   saved_rules
   sysctl -n net.ipv4.vs.conntrack net.ipv4.vs.expire_nodest_conn
 }
@@ -40,7 +40,7 @@ foreign_stays() {
     <(sort "$work/now") | grep '^<'
 }
 
-dry_run() { "$daemon" --config "$config" --manifests "$manifests" --dry-run >"$work/plan" 2>"$work/plan.log" </dev/null; }
+dry_run() { "$daemon" --config "$config" --manifests "$manifests" --dry-run >"$work/plan" </dev/null; }
 check "--dry-run ends with status 0" dry_run
 check "--dry-run says what it would add" file_says plan 'add .*10\.96\.10\.1'
 check "--dry-run touches nothing" only_foreign

@@ -27,7 +27,7 @@ kernel_state() {
   ipvsadm -Sn
   counters
   ipset save
-  ip -o addr show
+  ip -br addr
   saved_rules
 }
 same_state() {

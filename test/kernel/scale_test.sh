@@ -1,0 +1,91 @@
+#!/bin/bash
+# A thousand Services: how long the first sync takes, and that one change costs one change.
+set -u
+cd "$(dirname "$(realpath "$0")")/../.." || exit 1
+. test/kernel/lib.sh
+
+services=1000
+must "the node" node_up
+# No audit and no check of the rules while a change is watched.
+config 'ipvsd: {auditPeriod: 24h, rulesAuditPeriod: 1h}'
+
+# One JSON List: Services with ten endpoints each; the first one's slice in a file of its own, to be changed.
+make_objects() {
+  /usr/bin/python3 - "$services" "$manifests" <<'PYTHON'
+import json, sys
+count, folder = int(sys.argv[1]), sys.argv[2]
+items = []
+for n in range(count):
+    name, address = f"app-{n}", f"10.97.{n // 250}.{n % 250 + 1}"
+    items.append({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"},
+                  "spec": {"clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"],
+                           "ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}]}})
+    items.append({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+                  "metadata": {"name": name, "namespace": "default", "labels": {"kubernetes.io/service-name": name}},
+                  "ports": [{"name": "http", "protocol": "TCP", "port": 8080}],
+                  "endpoints": [{"addresses": [f"10.244.{2 + n % 200}.{10 * (n // 200) + e + 1}"],
+                                 "conditions": {"ready": True}, "nodeName": "other"} for e in range(10)]})
+first = items.pop(1)
+def write(name, value):
+    with open(f"{folder}/{name}", "w") as file:
+        json.dump(value, file)
+write("all.json", {"apiVersion": "v1", "kind": "List", "items": items})
+write("first.json", first)
+first["endpoints"][0]["addresses"] = ["10.244.1.11"]
+with open(f"{folder}/../changed.json", "w") as file:
+    json.dump(first, file)
+PYTHON
+}
+must "the objects" make_objects
+sample node
+
+once_in_time() {
+  local from=$EPOCHREALTIME to
+  "$daemon" --config "$config" --manifests "$manifests" --once >"$log" 2>&1 </dev/null || return 1
+  to=$EPOCHREALTIME
+  took=$(((${to/[.,]/} - ${from/[.,]/}) / 1000))
+  [ $took -lt 10000 ]
+}
+check "--once with $services Services of ten endpoints ends within 10 s" once_in_time
+echo "figure: first sync of $services Services with $((10 * services)) endpoints, whole process: $took ms"
+all_there() {
+  ipvsadm -Sn >"$work/table"
+  [ "$(grep -c -e '^-A' "$work/table")" = $services ] && [ "$(grep -c -e '^-a' "$work/table")" = $((10 * services)) ] &&
+    [ "$(ip -o addr show dev kube-ipvs0 | grep -c ' 10\.97\.')" = $services ]
+}
+check "all of it is in the kernel" all_there
+check "again, with all of it there, within 10 s" once_in_time
+echo "figure: the same with nothing to do: $took ms"
+check "and changed nothing" diff "$work/table" <(ipvsadm -Sn)
+
+start
+must "the first sync" within 60 synced
+quiet() { [ "$(metric kube_ipvsd_dirty_objects)" = 0 ]; }
+must "nothing left to do" within 30 quiet
+run strace strace -f -p "$pid" -o "$work/trace" -e trace=execve,clone,clone3,fork,vfork,sendto,sendmsg,sendmmsg
+tracer=$started
+must "strace watches" within 30 file_says strace 'attached'
+replace first.json <"$work/changed.json"
+check "one endpoint changes" within 20 destination 10.97.0.1:80 10.244.1.11:8080 '-w 1$'
+drained() { [ "$(metric kube_ipvsd_draining_destinations)" = 0 ]; }
+check "the former endpoint is gone" within 20 not destination 10.97.0.1:80 10.244.2.1:8080 ''
+must "nothing drains" within 20 drained
+kill $tracer
+wait $tracer 2>/dev/null
+grep -E '(NETLINK|nlmsg|genl)' "$work/trace" >"$work/netlink"
+no_programs() { ! grep -E 'execve|fork|clone' "$work/trace"; }
+check "the change started no program and no thread" no_programs
+# IPVS's commands (linux/ip_vs.h): SET_DEST 6, NEW_DEST 5, DEL_DEST 7; 4 and 8 read a virtual server, its destinations.
+writes() { grep -oE 'nlmsg_type=IPVS,.*"\\x0[1-35-7]' "$work/netlink" | grep -oE '.$' | tr -d '\n'; }
+check "the change is written once: the new one added, the former set to weight 0, then removed" test "$(writes)" = 567
+no_dump() { ! grep -E 'nlmsg_type=IPVS,.*0x300,.*"\\x04|nlmsg_type=RTM_GET|IPSET_CMD_LIST' "$work/netlink"; }
+check "no table was read as a whole" no_dump
+few_sends() {
+  cut -c1-200 "$work/netlink"
+  [ "$(grep -c . "$work/netlink")" -le 12 ]
+}
+check "and little was sent besides" few_sends
+echo "figure: netlink sends for one endpoint replaced, its drain included: $(grep -c . "$work/netlink")"
+check "the other Services are as they were" diff <(grep -v -F 10.97.0.1:80 "$work/table") <(ipvsadm -Sn | grep -v -F 10.97.0.1:80)
+check "no warning" not says ' (warning|error) '
+finish
