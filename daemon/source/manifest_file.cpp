@@ -90,7 +90,7 @@ void read_json(Reader& reader, std::string_view text) {
   reader.document(text, [](std::string_view) { return 1; }, item_line);
 }
 
-void read_yaml_document(Reader& reader, const YamlDocument& document) {
+void read_yaml_document(Reader& reader, const JsonDocument& document) {
   const auto item_line = [&](std::size_t index, std::size_t) -> LineOf {
     return [&document, item = fmt::format("items[{}]", index)](std::string_view path) {
       return document.line_of(path.empty() ? item : fmt::format("{}.{}", item, path));

@@ -109,7 +109,7 @@ Outcome Reflector::perform(const Ask& ask) {
   const auto silence = ask.verb == Verb::list         ? options_.list_silence
                        : ask.verb == Verb::watch_list ? options_.watch_list_silence
                                                       : watch_time + 30s;
-  Reading reading(resource_.kind, ask, options_.frame_limit, sink_, state_, *this);
+  AnswerReading reading(resource_.kind, ask, options_.frame_limit, sink_, state_, *this);
   const auto answer = connection_.get(target_of(ask, watch_time), silence,
                                       [&reading](std::string_view piece) { return reading.receive(piece); });
   note_disconnected();
@@ -118,7 +118,7 @@ Outcome Reflector::perform(const Ask& ask) {
   return outcome;
 }
 
-void Reflector::failed(const Ask& ask, const Outcome& outcome, Reading& reading,
+void Reflector::failed(const Ask& ask, const Outcome& outcome, AnswerReading& reading,
                        const Result<ApiAnswer>& answer) {
   if (!answer && answer.error().code == Errc::interrupted && reading.problem().empty()) return;  // stop()
   const std::string_view verb = ask.verb == Verb::list ? "list" : "watch";

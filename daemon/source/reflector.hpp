@@ -57,7 +57,7 @@ class Reflector : private ReadingObserver {
   [[nodiscard]] std::string target_of(const Ask& ask, std::chrono::seconds watch_time) const;
   // False: stopped.
   [[nodiscard]] bool wait(std::chrono::milliseconds time);
-  void failed(const Ask& ask, const Outcome& outcome, Reading& reading, const Result<ApiAnswer>& answer);
+  void failed(const Ask& ask, const Outcome& outcome, AnswerReading& reading, const Result<ApiAnswer>& answer);
   void note_disconnected();
 
   void on_answered(Ask::Verb verb) override;

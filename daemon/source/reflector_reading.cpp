@@ -12,7 +12,7 @@ constexpr std::size_t batch_size = 256;
 
 }  // namespace
 
-Reading::Reading(Kind kind, const Ask& ask, std::size_t limit, EventSink& sink, ReflectorState& state,
+AnswerReading::AnswerReading(Kind kind, const Ask& ask, std::size_t limit, EventSink& sink, ReflectorState& state,
                  ReadingObserver& observer)
     : kind_(kind),
       ask_(ask),
@@ -23,13 +23,13 @@ Reading::Reading(Kind kind, const Ask& ask, std::size_t limit, EventSink& sink, 
       list_([this](std::string_view item) { list_item(item); }, limit),
       initial_(ask.verb == Verb::watch_list) {}
 
-bool Reading::end(End end, std::string problem) {
+bool AnswerReading::end(End end, std::string problem) {
   outcome_.end = end;
   problem_ = std::move(problem);
   return false;
 }
 
-void Reading::begin() {
+void AnswerReading::begin() {
   begun_ = true;
   begun_at_ = std::chrono::steady_clock::now();
   observer_.on_answered(ask_.verb);
@@ -39,7 +39,7 @@ void Reading::begin() {
   }
 }
 
-bool Reading::receive(std::string_view piece) {
+bool AnswerReading::receive(std::string_view piece) {
   if (!begun_) begin();
   if (ask_.verb != Verb::list) {
     const bool more = split_frames(piece);
@@ -50,7 +50,7 @@ bool Reading::receive(std::string_view piece) {
   return problem_.empty();
 }
 
-void Reading::list_item(std::string_view json) {
+void AnswerReading::list_item(std::string_view json) {
   if (!problem_.empty()) return;
   // What was not even identified could be any object: a list with such an item says nothing about absence.
   auto decoded = decoder_.object(kind_, json);
@@ -58,7 +58,7 @@ void Reading::list_item(std::string_view json) {
   if (!put(std::move(decoded))) (void)end(End::malformed, "an item of the list has no readable name: " + why);
 }
 
-bool Reading::split_frames(std::string_view piece) {
+bool AnswerReading::split_frames(std::string_view piece) {
   while (!piece.empty()) {
     const auto newline = piece.find('\n');
     const auto part = piece.substr(0, newline);
@@ -82,7 +82,7 @@ bool Reading::split_frames(std::string_view piece) {
   return true;
 }
 
-bool Reading::frame(std::string_view line) {
+bool AnswerReading::frame(std::string_view line) {
   auto read = decoder_.watch_frame(kind_, line);
   if (!read) return end(End::malformed, read.error().message());
   if (read->type == WatchFrame::Type::error) {
@@ -101,7 +101,7 @@ bool Reading::frame(std::string_view line) {
   return true;
 }
 
-bool Reading::bookmark(const WatchFrame& frame) {
+bool AnswerReading::bookmark(const WatchFrame& frame) {
   if (!initial_) {
     state_.seen(frame.resource_version);
     return true;
@@ -117,7 +117,7 @@ bool Reading::bookmark(const WatchFrame& frame) {
   return true;
 }
 
-bool Reading::put(DecodedObject decoded) {
+bool AnswerReading::put(DecodedObject decoded) {
   if (decoded) {
     const ObjectKey key = key_of(decoded->object);
     for (const auto& warning : decoded->warnings)
@@ -132,23 +132,23 @@ bool Reading::put(DecodedObject decoded) {
   return true;
 }
 
-void Reading::add(ClusterEvent event) {
+void AnswerReading::add(ClusterEvent event) {
   batch_.push_back(std::move(event));
   ++objects_;
   if (batch_.size() >= batch_size) flush();
 }
 
-void Reading::flush() {
+void AnswerReading::flush() {
   if (batch_.empty()) return;
   sink_.push(std::exchange(batch_, {}));
   observer_.on_delivered(std::exchange(objects_, 0));
 }
 
-std::string Reading::status_text(const std::string& body, int status) {
+std::string AnswerReading::status_text(const std::string& body, int status) {
   return body.empty() ? fmt::format("HTTP status {}", status) : decoder_.status_text(body);
 }
 
-Outcome Reading::finish(const Result<ApiAnswer>& answer) {
+Outcome AnswerReading::finish(const Result<ApiAnswer>& answer) {
   if (begun_)
     outcome_.lasted =
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun_at_);

@@ -13,7 +13,7 @@
 
 namespace ipvsd {
 
-// What a Reading has to tell beside the events; called on the reading thread.
+// What an AnswerReading has to tell beside the events; called on the reading thread.
 class ReadingObserver {
  public:
   virtual ~ReadingObserver() = default;
@@ -26,10 +26,10 @@ class ReadingObserver {
 
 // Events leave in batches of at most 256; those of a watch at the latest when the bytes at hand have been
 // read.
-class Reading {
+class AnswerReading {
  public:
   // `state` hears of the versions seen. `limit`: longest frame or item, bytes.
-  Reading(Kind kind, const Ask& ask, std::size_t limit, EventSink& sink, ReflectorState& state,
+  AnswerReading(Kind kind, const Ask& ask, std::size_t limit, EventSink& sink, ReflectorState& state,
           ReadingObserver& observer);
 
   // An ApiConnection::Receiver.

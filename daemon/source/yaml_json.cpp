@@ -26,7 +26,7 @@ struct Stopped : std::exception {};
 // Writes JSON while the parser calls it. Errors leave as exceptions, the parser's own way, and are caught below.
 class JsonWriter final : public YAML::EventHandler {
  public:
-  JsonWriter(YamlDocument& document, std::size_t& budget, const std::stop_token& stop)
+  JsonWriter(JsonDocument& document, std::size_t& budget, const std::stop_token& stop)
       : document_(document), budget_(budget), stop_(stop) {}
 
   void OnDocumentStart(const YAML::Mark&) override {}
@@ -152,7 +152,7 @@ class JsonWriter final : public YAML::EventHandler {
     end_value(nowhere);
   }
 
-  YamlDocument& document_;
+  JsonDocument& document_;
   std::size_t& budget_;
   const std::stop_token& stop_;
   std::vector<Level> levels_;
@@ -162,7 +162,7 @@ class JsonWriter final : public YAML::EventHandler {
 
 }  // namespace
 
-int YamlDocument::line_of(std::string_view path) const {
+int JsonDocument::line_of(std::string_view path) const {
   for (std::string around(path); !around.empty();) {
     if (const auto found = lines.find(around); found != lines.end()) return found->second;
     const auto cut = around.find_last_of(".[");
@@ -171,18 +171,18 @@ int YamlDocument::line_of(std::string_view path) const {
   return line;
 }
 
-Result<std::vector<YamlDocument>> yaml_to_json(std::string_view text, const std::stop_token& stop) {
+Result<std::vector<JsonDocument>> yaml_to_json(std::string_view text, const std::stop_token& stop) {
   if (text.size() > text_limit)
     return fail(Errc::malformed, fmt::format("line 1: more than {} MiB of YAML; use JSON", text_limit >> 20));
   // The parser would replace what is no UTF-8 and go on.
   if (!simdjson::validate_utf8(text.data(), text.size())) return fail(Errc::malformed, "line 1: not valid UTF-8");
-  std::vector<YamlDocument> documents;
+  std::vector<JsonDocument> documents;
   std::size_t budget = json_limit;
   try {
     std::istringstream in{std::string(text)};
     YAML::Parser parser(in);
     for (;;) {
-      YamlDocument document;
+      JsonDocument document;
       JsonWriter writer(document, budget, stop);
       if (!parser.HandleNextDocument(writer)) break;
       if (!document.json.empty() && document.json != "null") documents.push_back(std::move(document));

@@ -16,7 +16,8 @@
 
 namespace ipvsd {
 
-struct YamlDocument {
+// One document of a YAML file.
+struct JsonDocument {
   std::string json;
   int line = 1;                                // its first
   std::unordered_map<std::string, int> lines;  // by the path of a value, "spec.ports[0].port"
@@ -26,6 +27,6 @@ struct YamlDocument {
 };
 
 // All documents that are not empty. Error (malformed): "line 12: ..."; interrupted: `stop` was requested.
-[[nodiscard]] Result<std::vector<YamlDocument>> yaml_to_json(std::string_view text, const std::stop_token& stop = {});
+[[nodiscard]] Result<std::vector<JsonDocument>> yaml_to_json(std::string_view text, const std::stop_token& stop = {});
 
 }  // namespace ipvsd

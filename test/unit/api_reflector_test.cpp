@@ -123,7 +123,9 @@ TEST_CASE("thousands of objects come in batches") {
 
 TEST_CASE("a dropped watch goes on without a list") {
   const auto mode = GENERATE(WatchListMode::on, WatchListMode::refuse);
-  Fixture f(quiet(), mode);
+  auto options = quiet();
+  options.tls = GENERATE(false, true);
+  Fixture f(options, mode);
   f.start();
   REQUIRE(f.recorder.wait(4).size() == 4);
   REQUIRE(f.server.wait_for_requests("watch=true", mode == WatchListMode::on ? 1 : 2, deadline));
