@@ -16,7 +16,7 @@ enum class DumpFormat : std::uint8_t { table, wide, json, ipvsadm };
 
 struct DumpOptions {
   DumpFormat format = DumpFormat::table;
-  Selection selection;
+  Selectors selection;
   bool members = false;  // of the sets; a selection shows those that it matches in any case
   bool colour = false;
 };

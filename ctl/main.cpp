@@ -53,7 +53,7 @@ struct DumpWords {
 int run_dump(DumpWords words) {
   const auto format = ctl::parse_dump_format(words.format);
   if (!format) return complain(format.error(), usage_status);
-  auto selection = ctl::Selection::parse(words.selectors);
+  auto selection = ctl::Selectors::parse(words.selectors);
   if (!selection) return complain(selection.error(), usage_status);
   words.options.format = *format;
   words.options.selection = std::move(*selection);

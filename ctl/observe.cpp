@@ -15,7 +15,7 @@ Error explained(Error error) {
   return error;
 }
 
-ObservedSet observe_set(IpSet set, std::vector<SetEntry> entries, const Selection& selection, SetDetail detail) {
+ObservedSet observe_set(IpSet set, std::vector<SetEntry> entries, const Selectors& selection, SetDetail detail) {
   ObservedSet observed{set, entries.size(), {}, {}};
   if (detail != SetDetail::members) return observed;
   std::erase_if(entries, [&](const SetEntry& entry) { return !selection.matches(entry); });
@@ -51,7 +51,7 @@ Result<Observer> Observer::open() {
   return Observer(std::move(*ipvs), std::move(*links), std::move(sets));
 }
 
-Result<Observation> Observer::observe(const Selection& selection, SetDetail detail) {
+Result<Observation> Observer::observe(const Selectors& selection, SetDetail detail) {
   Observation observation;
   const auto dumped = ipvs_.dump_virtual_servers([&](const nl::VirtualServerRecord& record) {
     if (selection.matches(record.server.key)) observation.servers.push_back(record);

@@ -24,7 +24,7 @@ class Observer {
 
   // What the selection matches. IPVS dumps are no snapshots: what changes meanwhile may be left out. A set that cannot
   // be read says so in its place.
-  [[nodiscard]] Result<Observation> observe(const Selection& selection, SetDetail sets);
+  [[nodiscard]] Result<Observation> observe(const Selectors& selection, SetDetail sets);
 
   // The destinations of one; none if the virtual server has gone.
   [[nodiscard]] Result<ObservedServer> destinations(const nl::VirtualServerRecord& server);

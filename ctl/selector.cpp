@@ -98,7 +98,7 @@ enum class Match : std::uint8_t { no, unknown, yes };
 }  // namespace
 
 // What is known of the thing that a selector is held against.
-struct Selection::Facts {
+struct Selectors::Facts {
   std::optional<IpAddress> address;
   std::optional<Port> port;
   std::optional<Protocol> protocol;
@@ -128,8 +128,8 @@ Result<Selector> parse_selector(std::string_view text) {
                           text.substr(0, 64)));
 }
 
-Result<Selection> Selection::parse(std::span<const std::string> words) {
-  Selection selection;
+Result<Selectors> Selectors::parse(std::span<const std::string> words) {
+  Selectors selection;
   for (const auto& word : words) {
     const auto selector = parse_selector(word);
     if (!selector) return fail(selector.error());
@@ -138,7 +138,7 @@ Result<Selection> Selection::parse(std::span<const std::string> words) {
   return selection;
 }
 
-bool Selection::matches(const Facts& facts) const {
+bool Selectors::matches(const Facts& facts) const {
   if (everything()) return true;
   std::array<std::optional<Match>, 3> best;
   for (const auto& selector : selectors_) {
@@ -153,13 +153,13 @@ bool Selection::matches(const Facts& facts) const {
   return all == Match::yes;
 }
 
-bool Selection::matches(const VirtualServerKey& key) const {
+bool Selectors::matches(const VirtualServerKey& key) const {
   return matches(Facts{key.address, key.port, key.protocol, key.fwmark});
 }
 
-bool Selection::matches(const IpAddress& bound) const { return matches(Facts{.address = bound, .port = {}, .protocol = {}}); }
+bool Selectors::matches(const IpAddress& bound) const { return matches(Facts{.address = bound, .port = {}, .protocol = {}}); }
 
-bool Selection::matches(const SetEntry& entry) const {
+bool Selectors::matches(const SetEntry& entry) const {
   switch (entry.set.type()) {
     case SetType::bitmap_port:
       return matches(Facts{.address = {}, .port = entry.port, .protocol = protocol_of(entry.set.kind)});

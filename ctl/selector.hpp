@@ -26,10 +26,10 @@ struct Selector {
 
 // All words together. Words of one kind (addresses and marks; ports; protocols) widen, the kinds narrow:
 // "10.0.0.1 10.0.0.2 tcp" is what TCP has at either address. No word selects everything.
-class Selection {
+class Selectors {
  public:
   // Error: malformed.
-  [[nodiscard]] static Result<Selection> parse(std::span<const std::string> words);
+  [[nodiscard]] static Result<Selectors> parse(std::span<const std::string> words);
 
   [[nodiscard]] bool everything() const { return selectors_.empty(); }
   [[nodiscard]] bool matches(const VirtualServerKey& key) const;

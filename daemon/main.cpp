@@ -90,8 +90,15 @@ Result<Policy> make_policy(const Config& config) {
   return policy;
 }
 
-Result<ApiAccess> read_access(const Config& config) {
-  return config.kubeconfig.empty() ? in_cluster_access() : read_kubeconfig(config.kubeconfig);
+// A --master without a kubeconfig is asked without credentials, as kube-proxy does.
+Result<ApiAccess> read_access(const Flags& flags) {
+  const bool anonymous = flags.config.kubeconfig.empty() && !flags.master.empty();
+  auto access = anonymous                         ? ApiAccess{}
+                : flags.config.kubeconfig.empty() ? in_cluster_access()
+                                                  : read_kubeconfig(flags.config.kubeconfig);
+  if (access && !flags.master.empty())
+    if (const auto set = set_server(*access, flags.master); !set) return fail(set.error());
+  return access;
 }
 
 std::unique_ptr<Source> make_source(const Flags& flags, const ApiAccess& access, const std::string& node, EventSink& sink) {
@@ -116,7 +123,7 @@ void set_kernel_parameters(const Config& config, LinuxKernel& kernel) {
   std::ofstream("/proc/self/oom_score_adj") << config.oom_score_adj;
 }
 
-// Binds now or, unless told otherwise, keeps trying: a missing port is no reason not to serve Services.
+// A port that cannot be had is no reason not to serve Services, unless bindAddressHardFail says so.
 template <class Server>
 bool start_server(Server& server, bool hard) {
   auto started = server.bind();
@@ -134,7 +141,8 @@ int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, L
   if (const auto started = reconciler.start(); !started) return give_up(started.error());
   HealthState health(Moment::now());
   Metrics metrics(version);
-  Loop loop({reconciler, observed, inbox, health, metrics, signals.get(), [] { return true; }, [](const Node*) {}},
+  Loop loop({reconciler, observed, inbox, health, metrics, signals.get(), [] { return true; }, [](const Node*) {},
+             [&] { return source->status(); }},
             {.once = true});
   source->start();
   const auto ended = loop.run();
@@ -184,7 +192,8 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
     for (const auto family : served) rules.want(family, rules_config(config, node, family));
   };
   want_rules(nullptr);
-  Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [&] { return rules.ready(); }, want_rules},
+  Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [&] { return rules.ready(); }, want_rules,
+             [&] { return source->status(); }},
             {.once = flags.once, .audit_period = config.own.audit_period});
   source->start();
   spdlog::info("kube-ipvsd {} serves node {} with scheduler {}", version, policy.node_name, policy.scheduler.name);
@@ -211,6 +220,7 @@ int clean_up(const Flags& flags, LinuxKernel& kernel) {
 }
 
 int run(int argc, char** argv) {
+  const Fd signals = claim_signals();
   const auto flags = parse_flags(argc, argv);
   if (!flags) {
     std::fputs(flags.error().text.c_str(), flags.error().status == 0 ? stdout : stderr);
@@ -225,13 +235,12 @@ int run(int argc, char** argv) {
   spdlog::set_level(static_cast<spdlog::level::level_enum>(flags->log_level));
   for (const auto& text : flags->warnings) warn(text);
 
-  const Fd signals = claim_signals();
   const auto policy = make_policy(flags->config);
   if (!policy) return give_up(policy.error());
   // Before anything of the node is changed: a kubeconfig that cannot be used is a mistake to tell at once.
   ApiAccess access;
   if (flags->manifests.empty() && !flags->cleanup) {
-    auto read = read_access(flags->config);
+    auto read = read_access(*flags);
     if (!read) return give_up(read.error());
     access = std::move(*read);
   }

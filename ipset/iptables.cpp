@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
 #include <chrono>
 #include <charconv>
 #include <vector>
@@ -116,6 +117,13 @@ Result<void> probe(IptablesBackend backend, Family family) {
   return {};
 }
 
+// The kernel names the legacy tables that exist; without any there are no rules to look at.
+bool legacy_tables_loaded(Family family) {
+  std::ifstream names(family == Family::ipv4 ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names");
+  std::string name;
+  return static_cast<bool>(names >> name);
+}
+
 struct Candidate {
   IptablesBackend backend;
   Evidence evidence;
@@ -132,6 +140,10 @@ Result<IptablesBackend> detect(Family family) {
     denied = denied || error.code == Errc::denied;
   };
   for (const auto backend : {IptablesBackend::nft, IptablesBackend::legacy}) {
+    if (backend == IptablesBackend::legacy && !legacy_tables_loaded(family)) {
+      candidates.push_back({backend, Evidence::none});
+      continue;
+    }
     const auto text = run_save(backend, family);
     const auto tables = text ? parse_save(*text) : fail(text.error());
     if (tables)
@@ -168,12 +180,16 @@ Error restore_error(int exit_status, std::string_view standard_error, std::strin
 Result<IptablesBackend> Iptables::backend(Family family) {
   if (forced_) return *forced_;
   auto& known = found_.at(static_cast<std::size_t>(family));
-  if (!known) {
-    const auto detected = detect(family);
-    if (!detected) return detected;
-    known = *detected;
+  if (known) return *known;
+  // A node uses one backend for both families, so the other family's is tried first.
+  const auto& other = found_.at(1 - static_cast<std::size_t>(family));
+  if (other && probe(*other, family)) {
+    known = *other;
+    return *known;
   }
-  return *known;
+  const auto detected = detect(family);
+  if (detected) known = *detected;
+  return detected;
 }
 
 Result<std::string> Iptables::save(Family family) {

@@ -5,16 +5,12 @@
 #include <netlink/netlink.h>
 
 #include <algorithm>
+#include <array>
 
-#include "os/process.hpp"
+#include "os/modules.hpp"
 
 namespace ipvsd::nl {
 namespace {
-
-// Loading is the kernel's business where it can; a container without modprobe has them loaded before.
-void load_module(const std::string& module) {
-  (void)run_process({"modprobe", "-a", module}, "", std::chrono::seconds(10));
-}
 
 // Which object and operation an error belongs to, and what the kernel's answer means for it.
 Error explain(Error error, const Operation& operation) {
@@ -35,7 +31,7 @@ Result<Ipvs> Ipvs::open() {
   if (!socket) return fail(socket.error());
   int id = ::genl_ctrl_resolve(socket->native(), IPVS_GENL_NAME);
   if (id < 0) {
-    load_module("ip_vs");
+    load_modules(std::array{std::string_view("ip_vs")});
     id = ::genl_ctrl_resolve(socket->native(), IPVS_GENL_NAME);
   }
   if (id < 0)
@@ -137,7 +133,8 @@ Result<void> Ipvs::probe_scheduler(std::string_view name) {
   };
   auto failures = attempt();
   if (add_failed(failures) == failures.end()) return {};
-  load_module(fmt::format("ip_vs_{}", name));
+  const auto module = fmt::format("ip_vs_{}", name);
+  load_modules(std::array{std::string_view(module)});
   failures = attempt();
   const auto failure = add_failed(failures);
   if (failure == failures.end()) return {};

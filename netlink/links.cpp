@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <array>
 
-#include "os/process.hpp"
+#include "os/modules.hpp"
 
 namespace ipvsd::nl {
 namespace {
@@ -126,7 +126,7 @@ Result<void> Links::create_dummy(std::string_view name) {
   };
   auto created = create();
   if (!created && created.error().code == Errc::unsupported) {
-    (void)run_process({"modprobe", "-a", "dummy"}, "", std::chrono::seconds(10));
+    load_modules(std::array{std::string_view("dummy")});
     created = create();
   }
   if (!created && created.error().code == Errc::unsupported)

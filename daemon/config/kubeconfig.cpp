@@ -215,6 +215,13 @@ Result<ApiAccess> read_kubeconfig(const std::string& path) {
   return access;
 }
 
+Result<void> set_server(ApiAccess& access, std::string_view url) {
+  access.path_prefix.clear();
+  if (const auto expected = split_url(url, access))
+    return fail(Errc::malformed, fmt::format("--master: expected {}, got \"{}\"", *expected, url));
+  return {};
+}
+
 Result<ApiAccess> in_cluster_access(const std::string& root) {
   const auto missing = [](const std::string& what) {
     return fail(Errc::not_found, fmt::format("not in a cluster: {} is missing; give --kubeconfig or --manifests instead", what));

@@ -4,6 +4,7 @@
 #include <optional>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "model/result.hpp"
 
@@ -33,6 +34,9 @@ struct ApiAccess {
 // Reads the current context of a kubeconfig file (clientcmd/api/v1 Config). exec and auth-provider users are refused
 // (unsupported) with what to do instead. Relative paths are relative to the file. Errors name file:line and field.
 [[nodiscard]] Result<ApiAccess> read_kubeconfig(const std::string& path);
+
+// Puts the server of a URL ("https://host:6443/prefix") in place of the one in `access`: --master. Error: malformed.
+[[nodiscard]] Result<void> set_server(ApiAccess& access, std::string_view url);
 
 // KUBERNETES_SERVICE_HOST and _PORT with /var/run/secrets/kubernetes.io/serviceaccount/{token,ca.crt}; `root` replaces
 // "/" in that path for tests. Error: not_found, saying which part is missing and that --kubeconfig or --manifests are

@@ -1,5 +1,10 @@
 #include "daemon/kernel/linux_kernel.hpp"
 
+#include <array>
+#include <string_view>
+
+#include "os/modules.hpp"
+
 namespace ipvsd {
 namespace {
 
@@ -11,9 +16,17 @@ Channel channel_of(const Operation& operation) {
   return Channel::ipvs;
 }
 
+// What IPVS, the sets and the rules use, the tables excepted: those of the backend that is not used must not appear.
+constexpr std::array<std::string_view, 20> modules{
+    "ip_vs",        "ip_vs_rr",          "nf_conntrack",       "dummy",        "ip_set",
+    "ip_set_hash_ip", "ip_set_hash_ipport", "ip_set_hash_ipportip", "ip_set_hash_ipportnet", "ip_set_bitmap_port",
+    "xt_set",       "xt_comment",        "xt_mark",            "xt_conntrack", "xt_addrtype",
+    "xt_physdev",   "xt_MASQUERADE",     "ipt_REJECT",         "ip6t_REJECT",  "xt_nat"};
+
 }  // namespace
 
 Result<LinuxKernel> LinuxKernel::open() {
+  load_modules(modules);
   auto ipvs = nl::Ipvs::open();
   if (!ipvs) return fail(ipvs.error());
   auto links = nl::Links::open();

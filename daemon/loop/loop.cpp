@@ -28,6 +28,18 @@ AuditPace audit_pace(std::size_t servers, std::chrono::seconds period) {
   return {(servers + ticks - 1) / ticks, (sets + ticks - 1) / ticks, milliseconds(seconds * 1000 / ticks)};
 }
 
+void count(const ClusterEvent& event, Metrics& metrics) {
+  const auto changed = [&](Kind kind) {
+    metrics.watch_events(kind);
+    if (kind == Kind::service) metrics.service_change();
+    if (kind == Kind::endpoint_slice) metrics.endpoint_change();
+  };
+  if (const auto* upserted = std::get_if<Upsert>(&event)) changed(kind_of(upserted->object));
+  if (const auto* removed = std::get_if<Remove>(&event)) changed(removed->kind);
+  if (const auto* kept = std::get_if<Keep>(&event)) metrics.rejected_object(kept->kind);
+  if (const auto* ended = std::get_if<ReplaceEnd>(&event)) metrics.watch_list(ended->kind);
+}
+
 }  // namespace
 
 Loop::Loop(Parts parts, Options options)
@@ -55,16 +67,14 @@ Result<void> Loop::run() {
     take_events();
     more = work(std::chrono::steady_clock::now());
     report();
+    report_watches(std::chrono::steady_clock::now());
     if (options_.once && !more && parts_.reconciler.idle()) return {};
   }
 }
 
 void Loop::take_events() {
   for (auto& event : parts_.inbox.take()) {
-    if (const auto* upserted = std::get_if<Upsert>(&event)) {
-      if (std::holds_alternative<Service>(upserted->object)) parts_.metrics.service_change();
-      if (std::holds_alternative<EndpointSlice>(upserted->object)) parts_.metrics.endpoint_change();
-    }
+    count(event, parts_.metrics);
     parts_.reconciler.apply(std::move(event));
   }
   for (const auto& notification : parts_.kernel.notifications()) parts_.reconciler.notice(notification);
@@ -80,7 +90,7 @@ void Loop::take_events() {
 bool Loop::work(Instant now) {
   auto& reconciler = parts_.reconciler;
   if (!reconciler.cluster().synced()) return false;
-  if (!pending_ && reconciler.cluster().touched() > 0) {
+  if (!pending_ && (reconciler.cluster().touched() > 0 || !reconciler.synced())) {
     pending_ = true;
     const Moment moment = Moment::now();
     for (const auto family : families) {
@@ -104,7 +114,7 @@ bool Loop::work(Instant now) {
     const bool all_seen = reconciler.poll_drains(now, drains_per_poll);
     next_drain_poll_ = all_seen ? now + drain_poll_period : now;
   }
-  if (reconciler.synced() && now >= next_audit_) {
+  if (!options_.once && now >= next_audit_) {
     const auto pace = audit_pace(reconciler.ledger().server_count(), options_.audit_period);
     (void)reconciler.audit(pace.servers, pace.sets);
     next_audit_ = now + pace.tick;
@@ -146,6 +156,18 @@ void Loop::report() {
   metrics.set_dirty_objects(reconciler.retries().entries().size());
   metrics.set_conflicts(reconciler.ledger().conflict_count());
   metrics.set_draining_destinations(reconciler.ledger().draining().size());
+}
+
+void Loop::report_watches(Instant now) {
+  if (now < next_watch_report_) return;
+  next_watch_report_ = now + std::chrono::seconds(1);
+  constexpr std::array<std::pair<std::string_view, Kind>, 3> kinds{
+      {{"services", Kind::service}, {"endpointslices", Kind::endpoint_slice}, {"nodes", Kind::node}}};
+  for (const auto& status : parts_.watches())
+    for (const auto& [resource, kind] : kinds)
+      if (status.resource == resource)
+        for (auto& reported = reported_watches_[status.resource]; reported < status.watches; ++reported)
+          parts_.metrics.watch_restart(kind);
 }
 
 }  // namespace ipvsd

@@ -3,11 +3,13 @@
 
 #include <array>
 #include <functional>
+#include <map>
 
 #include "daemon/loop/inbox.hpp"
 #include "daemon/loop/reconciler.hpp"
 #include "daemon/serve/health.hpp"
 #include "daemon/serve/metrics.hpp"
+#include "daemon/source/source.hpp"
 
 namespace ipvsd {
 
@@ -22,6 +24,7 @@ class Loop {
     int signal_fd;  // SIGTERM, SIGINT: ends the loop
     std::function<bool()> rules_in_place;  // nothing is written before
     std::function<void(const Node*)> node_changed;
+    std::function<std::vector<WatchStatus>()> watches;  // for the metrics
   };
   struct Options {
     bool once = false;  // end after the first full sync
@@ -40,6 +43,7 @@ class Loop {
   bool work(Instant now);
   [[nodiscard]] int timeout_ms(Instant now, bool more) const;
   void report();
+  void report_watches(Instant now);
 
   Parts parts_;
   Options options_;
@@ -50,6 +54,8 @@ class Loop {
   std::optional<Node> node_;
   Tally reported_;
   Reconciler::Counters reported_counters_;
+  std::map<std::string, std::uint64_t> reported_watches_;  // by resource
+  Instant next_watch_report_{};
 };
 
 }  // namespace ipvsd

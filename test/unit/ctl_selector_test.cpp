@@ -13,8 +13,8 @@ VirtualServerKey key(std::string_view address, Protocol protocol, std::uint16_t 
   return {ip(address), protocol, Port{port}, 0};
 }
 
-Selection selection(const std::vector<std::string>& words) {
-  auto parsed = Selection::parse(words);
+Selectors selection(const std::vector<std::string>& words) {
+  auto parsed = Selectors::parse(words);
   if (!parsed) FAIL(parsed.error().message());
   return *parsed;
 }
@@ -64,7 +64,7 @@ TEST_CASE("selectors that are refused, with what is accepted") {
     CHECK(parsed.error().context.find("accepted are an address") != std::string::npos);
   }
   const std::vector<std::string> words{"tcp", "nonsense"};
-  CHECK_FALSE(Selection::parse(words));
+  CHECK_FALSE(Selectors::parse(words));
 }
 
 TEST_CASE("words of one kind widen, kinds narrow") {

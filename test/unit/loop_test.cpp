@@ -30,7 +30,7 @@ struct Running {
   Result<void> run(bool once) {
     REQUIRE(reconciler.start());
     Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [this] { return rules_in_place.load(); },
-               [](const Node*) {}},
+               [](const Node*) {}, [] { return std::vector<WatchStatus>{}; }},
               {.once = once});
     return loop.run();
   }
@@ -52,6 +52,7 @@ TEST_CASE("once: everything is in the kernel when the loop ends") {
   REQUIRE(running.run(true));
   CHECK(running.kernel.text().find("destination 10.244.1.1:8080 of 10.96.0.1:80/TCP weight 1") != std::string::npos);
   CHECK(running.health.answer(Moment::now()).last_updated);
+  CHECK_THAT(running.metrics.text(), Catch::Contains("kube_ipvsd_watch_lists_total{resource=\"services\"} 1"));
   CHECK_THAT(running.metrics.text(),
              Catch::Contains("kube_ipvsd_operations_total{object=\"virtual_server\",result=\"ok\",verb=\"add\"} 1"));
 }
