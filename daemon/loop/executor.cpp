@@ -100,6 +100,8 @@ void Executor::execute(Phase phase, const std::vector<Operation>& operations, In
 void Executor::failed(Phase phase, const Operation& operation, const Error& error, Instant now) {
   const ObjectId id = object_of(operation);
   if (leaves_doubt(operation, error)) ledger_.doubt(id);
+  const bool about_server = operation.target.index() <= 1;
+  if (!about_server && error.code == Errc::not_found) unprepared_ = true;
   if (retries_.failed(id, error, blocked_by(phase, operation), now)) report_(error);
 }
 

@@ -32,6 +32,9 @@ class Executor {
   // The rows whose operations waited for others, to be planned again; empties the list.
   [[nodiscard]] std::vector<ObjectId> take_waiting() { return std::exchange(waiting_, {}); }
 
+  // True once after the link or a set that an operation needs was not there.
+  [[nodiscard]] bool take_unprepared() { return std::exchange(unprepared_, false); }
+
   [[nodiscard]] const Tally& tally() const { return tally_; }
 
  private:
@@ -46,6 +49,7 @@ class Executor {
   Report report_;
   Tally tally_;
   std::vector<ObjectId> waiting_;
+  bool unprepared_ = false;
 };
 
 }  // namespace ipvsd

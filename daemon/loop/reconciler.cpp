@@ -72,7 +72,7 @@ void Reconciler::notice(const Notification& notification) {
                                          : addresses_.erase(change->address) > 0;
     view_stale_ = view_stale_ || changed;
   } else if (const auto* link = std::get_if<LinkChange>(&notification)) {
-    if (link->link == ipvs_link_name) link_missing_ = !link->present;
+    if (link->link == ipvs_link_name) unprepared_ = unprepared_ || !link->present;
   } else {
     addresses_stale_ = true;
   }
@@ -103,17 +103,20 @@ void Reconciler::recompute(const ObjectKey& key) {
   ledger_.contribute(*service, desired(*service, cluster_.slices_of(key), policy_, view_));
 }
 
+void Reconciler::prepare_again() {
+  const auto prepared = kernel_.prepare();
+  unprepared_ = !prepared;
+  addresses_stale_ = true;
+  const auto news = prepared ? fmt::format("{} or a set had been removed and is made anew", ipvs_link_name)
+                             : prepared.error().message() + "; will retry";
+  if (news != std::exchange(prepare_news_, news) || prepared) warn_(news);
+}
+
 bool Reconciler::step(Instant now) {
   if (!cluster_.synced()) return false;
+  if (unprepared_ || executor_.take_unprepared()) prepare_again();
   if (addresses_stale_) {
     if (const auto observed = observe_addresses(); !observed) warn_(observed.error().message());
-  }
-  if (link_missing_) {
-    warn_(fmt::format("link {} was removed: making it anew", ipvs_link_name));
-    if (const auto prepared = kernel_.prepare(); !prepared) warn_(prepared.error().message());
-    link_missing_ = false;
-    addresses_stale_ = true;
-    return true;
   }
   if (cluster_.take_node_changed() || view_stale_) refresh_view();
 

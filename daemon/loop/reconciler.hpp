@@ -55,6 +55,7 @@ class Reconciler {
 
  private:
   [[nodiscard]] Result<void> observe_addresses();
+  void prepare_again();
   void refresh_view();
   void recompute(const ObjectKey& service);
   void report_conflicts();
@@ -72,7 +73,8 @@ class Reconciler {
   NodeView view_;
   bool view_stale_ = true;
   bool addresses_stale_ = false;
-  bool link_missing_ = false;
+  bool unprepared_ = false;  // kube-ipvs0 or a set is gone
+  std::string prepare_news_;
   bool first_sync_done_ = false;
   std::vector<Conflict> conflicts_;
 

@@ -262,6 +262,20 @@ TEST_CASE("a removed VIP comes back at once, and a removed link with all of them
   CHECK(node.kernel.text() == before);
 }
 
+TEST_CASE("what holds addresses and entries is made anew when it was taken away") {
+  Node1 node;
+  node.apply(cluster_ip_service("a", "10.96.0.1"));
+  node.start();
+  (void)node.kernel.unprepare();  // link and sets
+  (void)node.kernel.notifications();
+  node.apply(cluster_ip_service("b", "10.96.0.2"));
+  node.settle();
+  while (!node.reconciler->audit(1)) {
+  }
+  node.settle();
+  CHECK(node.kernel.text() == from_scratch(node));
+}
+
 TEST_CASE("the audit finds what nobody announced") {
   Node1 node;
   node.apply(cluster_ip_service("a", "10.96.0.1"));
