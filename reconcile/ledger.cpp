@@ -162,7 +162,7 @@ void Ledger::observed(const KernelState& state, const std::unordered_set<Virtual
 }
 
 bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedVirtualServer>& found) {
-  const bool doubted = doubtful_servers_.erase(key) > 0;
+  doubtful_servers_.erase(key);
   const auto known = servers_.find(key);
   if (!found) {
     if (known == servers_.end()) return false;
@@ -171,7 +171,7 @@ bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedV
     row.actual.reset();
     row.actual_destinations.clear();
     draining_.erase(key);
-    if (differs || doubted) touch_server(key, row);
+    if (differs) touch_server(key, row);
     return differs;
   }
   ServerRow& row = servers_[key];
@@ -179,7 +179,7 @@ bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedV
   const bool differs = row.actual != found->server || row.actual_destinations != destinations;
   row.actual = found->server;
   row.actual_destinations = std::move(destinations);
-  if (differs || doubted) touch_server(key, row);
+  if (differs) touch_server(key, row);
   return differs;
 }
 

@@ -243,6 +243,28 @@ TEST_CASE("one Service that the kernel refuses stops no other") {
   CHECK(node.log.size() == 1);  // told once, not at every attempt
 }
 
+TEST_CASE("an error that stays is met with patience, whatever it is") {
+  for (const auto code : {Errc::busy, Errc::overrun, Errc::not_found, Errc::already_exists, Errc::denied}) {
+    Node1 node;
+    node.start();
+    std::size_t attempts = 0;
+    node.kernel.fault = [&](const Operation& operation) -> std::optional<FakeKernel::Fault> {
+      if (!std::holds_alternative<VirtualServer>(operation.target)) return {};
+      ++attempts;
+      return FakeKernel::Fault{{code, EIO, "fault"}, false};
+    };
+    node.apply(cluster_ip_service("web", "10.96.0.1"));
+    // A minute of a loop that runs whenever there is more to do.
+    for (const Instant end = node.now + std::chrono::minutes(1); node.now < end; node.now += std::chrono::milliseconds(10))
+      for (int i = 0; i < 100 && node.reconciler->step(node.now); ++i) {
+      }
+    CHECK(attempts <= 15);
+    node.kernel.fault = nullptr;
+    node.settle();
+    CHECK(node.kernel.text() == from_scratch(node));
+  }
+}
+
 TEST_CASE("a removed VIP comes back at once, and a removed link with all of them") {
   Node1 node;
   node.apply(cluster_ip_service("a", "10.96.0.1"));
