@@ -4,8 +4,6 @@
 
 #include <algorithm>
 
-#include "scheduler/drain.hpp"
-
 namespace ipvsd {
 namespace {
 
@@ -40,12 +38,6 @@ ObjectId object_of(const Operation& operation) {
 }
 
 // --- desired --------------------------------------------------------------------------------------------------------
-
-template <class Key>
-void Ledger::touch_counted(std::vector<Key>& dirty, const Key& key, CountedRow& row) {
-  if (std::exchange(row.dirty, true)) return;
-  dirty.push_back(key);
-}
 
 template <class Key>
 void Ledger::count(std::unordered_map<Key, CountedRow>& rows, std::vector<Key>& dirty, const Key& key, int change) {
@@ -286,126 +278,6 @@ void Ledger::forget_if_empty(const VirtualServerKey& key) {
   if (row != servers_.end() && row->second.claims.empty() && !row->second.actual && !row->second.dirty &&
       !doubtful_servers_.contains(key))
     servers_.erase(row);
-}
-
-// --- the difference -------------------------------------------------------------------------------------------------
-
-void Ledger::start_pruning() {
-  if (std::exchange(pruning_, true)) return;
-  for (auto& [key, row] : servers_)
-    if (row.claims.empty()) touch_server(key, row);
-  for (auto& [address, row] : addresses_)
-    if (row.claims == 0) touch_counted(dirty_addresses_, address, row);
-  for (auto& [entry, row] : entries_)
-    if (row.claims == 0) touch_counted(dirty_entries_, entry, row);
-}
-
-bool Ledger::excluded(const VirtualServerKey& key) const {
-  return std::any_of(exclude_cidrs_.begin(), exclude_cidrs_.end(),
-                     [&](const Cidr& cidr) { return cidr.contains(key.address); });
-}
-
-Plan Ledger::plan() {
-  Plan plan;
-  for (const auto& key : std::exchange(dirty_servers_, {})) {
-    ServerRow& row = servers_.at(key);
-    row.dirty = false;
-    plan_server(key, row, plan);
-    forget_if_empty(key);
-  }
-  for (const auto& address : std::exchange(dirty_addresses_, {})) {
-    CountedRow& row = addresses_.at(address);
-    row.dirty = false;
-    if (row.claims > 0 && (!row.actual || row.doubtful))
-      plan[Phase::bind].push_back({Verb::add, BoundAddress{address}});
-    if (row.claims == 0 && (row.actual || row.doubtful) && row.ours && pruning_)
-      plan[Phase::unbind].push_back({Verb::remove, BoundAddress{address}});
-    if (row.claims == 0 && !row.actual && !row.doubtful) addresses_.erase(address);
-  }
-  for (const auto& entry : std::exchange(dirty_entries_, {})) {
-    CountedRow& row = entries_.at(entry);
-    row.dirty = false;
-    const bool admits = set_order(entry.set.kind).admits;
-    if (row.claims > 0 && (!row.actual || row.doubtful))
-      plan[admits ? Phase::admit : Phase::restrict_].push_back({Verb::add, entry});
-    if (row.claims == 0 && (row.actual || row.doubtful) && pruning_)
-      plan[admits ? Phase::shut_out : Phase::unrestrict].push_back({Verb::remove, entry});
-    if (row.claims == 0 && !row.actual && !row.doubtful) entries_.erase(entry);
-  }
-  // By set, in the order of set_order(): entries of one set travel together.
-  const auto place = [](const Operation& operation) {
-    const IpSet& set = std::get<SetEntry>(operation.target).set;
-    return std::pair(set_order(set.kind).rank, set.family);
-  };
-  for (const auto phase : {Phase::restrict_, Phase::admit})
-    std::stable_sort(plan[phase].begin(), plan[phase].end(),
-                     [&](const Operation& a, const Operation& b) { return place(a) < place(b); });
-  for (const auto phase : {Phase::shut_out, Phase::unrestrict})
-    std::stable_sort(plan[phase].begin(), plan[phase].end(),
-                     [&](const Operation& a, const Operation& b) { return place(b) < place(a); });
-  return plan;
-}
-
-void Ledger::plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan) {
-  if (row.claims.empty()) {
-    if (row.actual && row.ours && pruning_ && !excluded(key))
-      plan[Phase::unserve].push_back({Verb::remove, *row.actual});
-    return;
-  }
-  const VirtualServer& wanted = row.claims.front().server;
-  row.ours = row.ours || row.actual;  // whoever made it: it serves one of our Services now
-  if (!row.actual) plan[Phase::serve].push_back({Verb::add, wanted});
-  else if (*row.actual != wanted) plan[Phase::serve].push_back({Verb::set, wanted});
-  plan_destinations(key, row, plan);
-}
-
-void Ledger::plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan) {
-  const auto& wanted = row.claims.front().destinations;
-  const auto& actual = row.actual_destinations;
-  auto want = wanted.begin();
-  auto have = actual.begin();
-  while (want != wanted.end() || have != actual.end()) {
-    if (have == actual.end() || (want != wanted.end() && want->key < have->key)) {
-      plan[Phase::fill].push_back({Verb::add, DestinationOf{key, *want++}});
-    } else if (want == wanted.end() || have->key < want->key) {
-      Destination leaving = *have++;
-      if (!drains(key.protocol)) {
-        plan[Phase::retire].push_back({Verb::remove, DestinationOf{key, leaving}});
-      } else if (leaving.weight == 0) {
-        draining_.insert(key);  // found so at start, or set so before
-      } else {
-        leaving.weight = 0;
-        plan[Phase::retire].push_back({Verb::set, DestinationOf{key, leaving}});
-      }
-    } else {
-      if (*want != *have) plan[Phase::fill].push_back({Verb::set, DestinationOf{key, *want}});
-      ++want;
-      ++have;
-    }
-  }
-}
-
-Plan Ledger::plan_removals(const ObservedVirtualServer& found) {
-  Plan plan;
-  const auto entry = servers_.find(found.server.key);
-  if (entry == servers_.end() || entry->second.claims.empty()) {
-    draining_.erase(found.server.key);
-    return plan;
-  }
-  const auto& wanted = entry->second.claims.front().destinations;
-  bool waiting = false;
-  for (const auto& observed : found.destinations) {
-    const auto& key = observed.destination.key;
-    const auto want = std::lower_bound(wanted.begin(), wanted.end(), key,
-                                       [](const Destination& d, const DestinationKey& k) { return d.key < k; });
-    if ((want != wanted.end() && want->key == key) || observed.destination.weight != 0) continue;
-    if (drained(observed))
-      plan[Phase::retire].push_back({Verb::remove, DestinationOf{found.server.key, observed.destination}});
-    else
-      waiting = true;
-  }
-  if (!waiting && plan.empty()) draining_.erase(found.server.key);
-  return plan;
 }
 
 // --- readers --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -124,7 +125,9 @@ class Ledger {
   template <class Key>
   void count(std::unordered_map<Key, CountedRow>& rows, std::vector<Key>& dirty, const Key& key, int change);
   template <class Key>
-  void touch_counted(std::vector<Key>& dirty, const Key& key, CountedRow& row);
+  void touch_counted(std::vector<Key>& dirty, const Key& key, CountedRow& row) {
+    if (!std::exchange(row.dirty, true)) dirty.push_back(key);
+  }
   template <class Key>
   void performed_counted(std::unordered_map<Key, CountedRow>& rows, Verb verb, const Key& key);
 
