@@ -23,8 +23,7 @@ Rendering rendering(const DumpOptions& options, const Observation& observation) 
       return {json_head(),
               [](const ObservedServer& server, bool first) { return (first ? "\n" : ",\n") + json_text(server); },
               json_tail(observation)};
-    case DumpFormat::ipvsadm:
-      return {"", [](const ObservedServer& server, bool) { return ipvsadm_text(server); }, ""};
+    case DumpFormat::ipvsadm: return {"", [](const ObservedServer& server, bool) { return ipvsadm_text(server); }, ""};
     case DumpFormat::table:
     case DumpFormat::wide: break;
   }

@@ -7,8 +7,8 @@
 
 namespace ipvsd::ctl {
 
-// Line for line what ipvsadm 1.31 prints, its omissions (thresholds) and slips (a firewall mark above 2^31 as a negative
-// number) included.
+// Line for line what ipvsadm 1.31 prints, its omissions (thresholds) and slips (a firewall mark above 2^31 as a
+// negative number) included.
 [[nodiscard]] std::string ipvsadm_text(const ObservedServer& server);
 
 }  // namespace ipvsd::ctl

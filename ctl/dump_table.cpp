@@ -65,8 +65,8 @@ std::string client_words(const nl::VirtualServerRecord& record) {
   const auto network = client_network(record);
   if (network.empty()) return "";
   const auto prefix = record.server.client_prefix;
-  const bool has_holes = record.server.key.family() == Family::ipv4 && prefix != 0 &&
-                         record.client_netmask != ~0U << (32 - prefix);
+  const bool has_holes =
+      record.server.key.family() == Family::ipv4 && prefix != 0 && record.client_netmask != ~0U << (32 - prefix);
   return has_holes ? fmt::format(" per clients' mask {}", network) : fmt::format(" per clients' /{}", prefix);
 }
 
@@ -114,8 +114,11 @@ Row row_of(const ObservedServer& server, const TableStyle& style) {
     inactive += destination.observed.inactive_connections;
   }
   const auto& record = server.record;
-  Row row{record.server.key.to_string(), record.server.scheduler,
-          {"", figure(active, style), figure(inactive, style)}, notes_of(record), Tone::strong};
+  Row row{record.server.key.to_string(),
+          record.server.scheduler,
+          {"", figure(active, style), figure(inactive, style)},
+          notes_of(record),
+          Tone::strong};
   append_statistics(row.figures, record.statistics, style);
   if (server.destinations.empty()) row.notes += row.notes.empty() ? "no destinations" : ", no destinations";
   return row;
@@ -124,10 +127,12 @@ Row row_of(const ObservedServer& server, const TableStyle& style) {
 Row row_of(const nl::DestinationRecord& record, const TableStyle& style) {
   const auto& observed = record.observed;
   const Destination& destination = observed.destination;
-  Row row{std::string(destination_indent) + destination.key.to_string(), std::string(forward_name(destination.method)),
+  Row row{std::string(destination_indent) + destination.key.to_string(),
+          std::string(forward_name(destination.method)),
           {fmt::format("{}", destination.weight), figure(observed.active_connections, style),
            figure(observed.inactive_connections, style)},
-          notes_of(record), destination.weight == 0 ? Tone::warning : Tone::plain};
+          notes_of(record),
+          destination.weight == 0 ? Tone::warning : Tone::plain};
   append_statistics(row.figures, record.statistics, style);
   return row;
 }
@@ -175,7 +180,8 @@ std::string addresses_text(const ObservedLink& link, const TableStyle& style) {
 std::string set_text(const ObservedSet& set, std::size_t name, std::size_t type, const TableStyle& style) {
   if (!set.error.empty())
     return toned(fmt::format("{:<{}}  {}", set.set.name(), name, set.error), Tone::warning, style) + '\n';
-  std::string line = fmt::format("{:<{}}  {:<{}}  {:>7}", set.set.name(), name, to_string(set.set.type()), type, set.count);
+  std::string line =
+      fmt::format("{:<{}}  {:<{}}  {:>7}", set.set.name(), name, to_string(set.set.type()), type, set.count);
   if (!set.members) return line + '\n';
   std::string text = toned(std::move(line), Tone::strong, style) + '\n';
   for (const auto& member : *set.members) text += fmt::format("{}{}\n", destination_indent, member.element());

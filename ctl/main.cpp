@@ -69,9 +69,10 @@ CLI::App* declare_dump(CLI::App& app, DumpWords& words) {
   command->add_option("-o,--output", words.format, "table (default), wide, json, or ipvsadm as by ipvsadm -Sn")
       ->option_text("FORMAT");
   command->add_flag("--members", words.options.members, "the members of the sets as well; a selector implies it");
-  command->footer("Reads the kernel itself and changes nothing: works without a daemon and beside kube-proxy.\n"
-                  "Needs root or CAP_NET_ADMIN.\n"
-                  "Example: kube-ipvsctl dump 10.96.0.10:53/udp -o json");
+  command->footer(
+      "Reads the kernel itself and changes nothing: works without a daemon and beside kube-proxy.\n"
+      "Needs root or CAP_NET_ADMIN.\n"
+      "Example: kube-ipvsctl dump 10.96.0.10:53/udp -o json");
   return command;
 }
 

@@ -70,7 +70,8 @@ Result<Observation> Observer::observe(const Selectors& selection, SetDetail deta
   if (!sets_ || detail == SetDetail::none) return observation;
   for (const auto set : all_ip_sets()) {
     auto entries = sets_->list(set);
-    if (entries) observation.sets.push_back(observe_set(set, std::move(*entries), selection, detail));
+    if (entries)
+      observation.sets.push_back(observe_set(set, std::move(*entries), selection, detail));
     else if (entries.error().code != Errc::not_found)
       observation.sets.push_back({set, 0, {}, entries.error().message()});
   }
@@ -83,9 +84,8 @@ Result<ObservedServer> Observer::destinations(const nl::VirtualServerRecord& ser
   const auto dumped = ipvs_.dump_destinations(
       key, [&](const nl::DestinationRecord& record) { observed.destinations.push_back(record); });
   if (!dumped) return fail(dumped.error().within("list destinations of " + key.to_string()));
-  std::sort(observed.destinations.begin(), observed.destinations.end(), [](const auto& a, const auto& b) {
-    return a.observed.destination.key < b.observed.destination.key;
-  });
+  std::sort(observed.destinations.begin(), observed.destinations.end(),
+            [](const auto& a, const auto& b) { return a.observed.destination.key < b.observed.destination.key; });
   return observed;
 }
 

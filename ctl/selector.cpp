@@ -157,15 +157,16 @@ bool Selectors::matches(const VirtualServerKey& key) const {
   return matches(Facts{key.address, key.port, key.protocol, key.fwmark});
 }
 
-bool Selectors::matches(const IpAddress& bound) const { return matches(Facts{.address = bound, .port = {}, .protocol = {}}); }
+bool Selectors::matches(const IpAddress& bound) const {
+  return matches(Facts{.address = bound, .port = {}, .protocol = {}});
+}
 
 bool Selectors::matches(const SetEntry& entry) const {
   switch (entry.set.type()) {
     case SetType::bitmap_port:
       return matches(Facts{.address = {}, .port = entry.port, .protocol = protocol_of(entry.set.kind)});
     case SetType::hash_ip: return matches(Facts{.address = entry.address, .port = {}, .protocol = {}});
-    default:
-      return matches(Facts{.address = entry.address, .port = entry.port, .protocol = entry.protocol});
+    default: return matches(Facts{.address = entry.address, .port = entry.port, .protocol = entry.protocol});
   }
 }
 

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include <array>
-#include <random>
 #include <cstdio>
 #include <fstream>
+#include <random>
 #include <thread>
 
 #include "daemon/config/config_file.hpp"
@@ -101,7 +101,8 @@ Result<ApiAccess> read_access(const Flags& flags) {
   return access;
 }
 
-std::unique_ptr<Source> make_source(const Flags& flags, const ApiAccess& access, const std::string& node, EventSink& sink) {
+std::unique_ptr<Source> make_source(const Flags& flags, const ApiAccess& access, const std::string& node,
+                                    EventSink& sink) {
   if (!flags.manifests.empty()) return std::make_unique<ManifestSource>(flags.manifests, sink, warn);
   return std::make_unique<ApiSource>(access, node, sink, warn);
 }
@@ -157,9 +158,12 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   std::vector<Family> served;
   for (const auto family : families) {
     const auto backend = iptables.backend(family);
-    if (backend) served.push_back(family);
-    else if (family == Family::ipv4) return give_up(backend.error());
-    else spdlog::warn("{}: no IPv6 Services on this node", backend.error().message());
+    if (backend)
+      served.push_back(family);
+    else if (family == Family::ipv4)
+      return give_up(backend.error());
+    else
+      spdlog::warn("{}: no IPv6 Services on this node", backend.error().message());
     policy.serves[static_cast<std::size_t>(family)] = backend.has_value();
   }
   SoleWriter sole([&] { return another_proxy(config); });

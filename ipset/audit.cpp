@@ -108,7 +108,8 @@ std::string_view target_of(std::string_view rule) {
 }
 
 const SavedTable* find_table(const std::vector<SavedTable>& saved, Table table) {
-  const auto found = std::find_if(saved.begin(), saved.end(), [&](const auto& one) { return one.name == to_string(table); });
+  const auto found =
+      std::find_if(saved.begin(), saved.end(), [&](const auto& one) { return one.name == to_string(table); });
   return found == saved.end() ? nullptr : &*found;
 }
 
@@ -179,7 +180,8 @@ Result<std::vector<SavedTable>> parse_save(std::string_view save_output) {
     bool understood = false;
     if (line->starts_with('*')) {
       const auto name = line->substr(1);
-      const bool known = std::any_of(tables.begin(), tables.end(), [&](const auto& table) { return table.name == name; });
+      const bool known =
+          std::any_of(tables.begin(), tables.end(), [&](const auto& table) { return table.name == name; });
       understood = !open && !known && !name.empty();
       tables.push_back({std::string(name), {}, {}});
       open = true;
@@ -191,8 +193,8 @@ Result<std::vector<SavedTable>> parse_save(std::string_view save_output) {
       understood = open && parse_rule(*line, tables.back());
     }
     if (!understood)
-      return fail(Errc::malformed,
-                  fmt::format("iptables-save: line {}: \"{}\" is not understood", lines.number(), line->substr(0, 128)));
+      return fail(Errc::malformed, fmt::format("iptables-save: line {}: \"{}\" is not understood", lines.number(),
+                                               line->substr(0, 128)));
   }
   if (open) return fail(Errc::malformed, fmt::format("iptables-save: table {} has no end", tables.back().name));
   return tables;

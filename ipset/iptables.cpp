@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
-#include <chrono>
 #include <charconv>
+#include <chrono>
+#include <fstream>
 #include <vector>
 
 #include "ipset/audit.hpp"
@@ -66,7 +66,8 @@ std::string_view line_of(std::string_view text, std::size_t number) {
 Result<std::string> run_save(IptablesBackend backend, Family family) {
   const auto name = program(backend, family, "-save");
   auto result = run_process({name}, "", deadline);
-  if (!result && result.error().code == Errc::not_found) return fail(Errc::not_found, name + ": not found; apt install iptables");
+  if (!result && result.error().code == Errc::not_found)
+    return fail(Errc::not_found, name + ": not found; apt install iptables");
   if (!result) return fail(std::move(result.error()));
   if (result->exit_status != 0)
     return fail(meaning_of(result->exit_status, result->err),
@@ -95,8 +96,8 @@ Evidence evidence_in(const std::vector<SavedTable>& tables) {
   return evidence;
 }
 
-// Whether the kernel does NAT this way. Listing is proof for legacy, which loads the table for it; nft lists tables that
-// it cannot create, so there a chain is made and removed again.
+// Whether the kernel does NAT this way. Listing is proof for legacy, which loads the table for it; nft lists tables
+// that it cannot create, so there a chain is made and removed again.
 Result<void> probe(IptablesBackend backend, Family family) {
   const auto name = program(backend, family, "");
   const auto call = [&](std::string_view verb, std::string_view chain) {
@@ -159,9 +160,9 @@ Result<IptablesBackend> detect(Family family) {
     rejected(works.error());
   }
   if (!installed)
-    return fail(Errc::unsupported, fmt::format("no {} or {} found: apt install iptables",
-                                               program(IptablesBackend::legacy, family, ""),
-                                               program(IptablesBackend::nft, family, "")));
+    return fail(Errc::unsupported,
+                fmt::format("no {} or {} found: apt install iptables", program(IptablesBackend::legacy, family, ""),
+                            program(IptablesBackend::nft, family, "")));
   return fail(denied ? Errc::denied : Errc::unsupported,
               fmt::format("no iptables backend works for {}: {}", to_string(family), reasons));
 }

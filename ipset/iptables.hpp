@@ -23,8 +23,9 @@ class Iptables {
   explicit Iptables(std::optional<IptablesBackend> backend = {}) : forced_(backend) {}
 
   // The backend of a family: the one that already holds KUBE-* chains, else the one that holds any rules, else any
-  // that works; nft if both are equal. Once one family's is known it is the other's too, if it works there. It must also take a chain into table nat, which is tried: `iptables-nft -L`
-  // succeeds on kernels without nft NAT. Error: unsupported, saying what was tried and what to install.
+  // that works; nft if both are equal. Once one family's is known it is the other's too, if it works there. It must
+  // also take a chain into table nat, which is tried: `iptables-nft -L` succeeds on kernels without nft NAT. Error:
+  // unsupported, saying what was tried and what to install.
   [[nodiscard]] Result<IptablesBackend> backend(Family family);
 
   // The output of iptables-save. Error: as backend(); not_found without the program; denied, busy, unsupported,

@@ -96,7 +96,8 @@ Result<SetHeader> take_header(std::string_view name, std::string_view& rest, boo
       typed = true;
     }
   }
-  if (!named || !typed || !described || ended != with_members) return malformed(name, "", "the listing breaks off in its header");
+  if (!named || !typed || !described || ended != with_members)
+    return malformed(name, "", "the listing breaks off in its header");
   return header;
 }
 
@@ -121,8 +122,8 @@ Result<void> skip_extensions(std::string_view name, std::string_view line, std::
 }  // namespace
 
 std::string SetHeader::to_string() const {
-  return fmt::format("{}{}{}{}{}{}", type, family.empty() ? "" : " family ", family, range.empty() ? "" : " range ", range,
-                     unwanted);
+  return fmt::format("{}{}{}{}{}{}", type, family.empty() ? "" : " family ", family, range.empty() ? "" : " range ",
+                     range, unwanted);
 }
 
 SetHeader expected_header(IpSet set, std::uint32_t maxelem) {
@@ -137,13 +138,9 @@ SetHeader expected_header(IpSet set, std::uint32_t maxelem) {
   return header;
 }
 
-bool fits(IpSet set, const SetHeader& header) {
-  return header.to_string() == expected_header(set, 0).to_string();
-}
+bool fits(IpSet set, const SetHeader& header) { return header.to_string() == expected_header(set, 0).to_string(); }
 
-Result<SetHeader> parse_header(std::string_view name, std::string_view text) {
-  return take_header(name, text, false);
-}
+Result<SetHeader> parse_header(std::string_view name, std::string_view text) { return take_header(name, text, false); }
 
 Result<SetListing> parse_listing(IpSet set, std::string_view text) {
   SetListing listing;

@@ -112,7 +112,8 @@ struct Writer {
   // Keeps the node's own ports from being reached through a VIP.
   [[nodiscard]] Chain ipvs_filter() const {
     Chain chain{Table::filter, "KUBE-IPVS-FILTER", {}};
-    for (const auto kind : {SetKind::load_balancer, SetKind::cluster_ip, SetKind::external_ip, SetKind::external_ip_local})
+    for (const auto kind :
+         {SetKind::load_balancer, SetKind::cluster_ip, SetKind::external_ip, SetKind::external_ip_local})
       chain.rules.push_back(set(kind, "dst,dst") + " -j RETURN");
     chain.rules.push_back(set(SetKind::health_check_node_port, "dst") + " -j RETURN");
     chain.rules.push_back(fmt::format("-m conntrack --ctstate NEW {} -j REJECT --reject-with {}",
@@ -122,11 +123,12 @@ struct Writer {
   }
 
   [[nodiscard]] Chain forward(const RulesConfig& config) const {
-    return {Table::filter,
-            "KUBE-FORWARD",
-            {fmt::format("{0} -m mark --mark {1:#x}/{1:#x} -j ACCEPT", commented("kubernetes forwarding rules"),
-                         config.masquerade_mark),
-             commented("kubernetes forwarding conntrack rule") + " -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"}};
+    return {
+        Table::filter,
+        "KUBE-FORWARD",
+        {fmt::format("{0} -m mark --mark {1:#x}/{1:#x} -j ACCEPT", commented("kubernetes forwarding rules"),
+                     config.masquerade_mark),
+         commented("kubernetes forwarding conntrack rule") + " -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"}};
   }
 };
 
@@ -158,9 +160,7 @@ Rules rules(Family family, const RulesConfig& config) {
       write.load_balancer(),
       {Table::nat, "KUBE-MARK-MASQ", {fmt::format("-j MARK --set-xmark {0:#x}/{0:#x}", config.masquerade_mark)}},
       write.forward(config),
-      {Table::filter,
-       "KUBE-NODE-PORT",
-       {write.noted_set(SetKind::health_check_node_port, "dst") + " -j ACCEPT"}},
+      {Table::filter, "KUBE-NODE-PORT", {write.noted_set(SetKind::health_check_node_port, "dst") + " -j ACCEPT"}},
       {Table::filter,
        "KUBE-PROXY-FIREWALL",
        {write.noted_set(SetKind::load_balancer_fw, "dst,dst") + " -j KUBE-SOURCE-RANGES-FIREWALL"}},

@@ -122,9 +122,7 @@ Result<IpsetSession> IpsetSession::open() {
   return session;
 }
 
-void IpsetSession::set(ipset_opt option, const void* value) {
-  ipset_session_data_set(session_.get(), option, value);
-}
+void IpsetSession::set(ipset_opt option, const void* value) { ipset_session_data_set(session_.get(), option, value); }
 
 void IpsetSession::set_name(std::string_view name) { set(IPSET_SETNAME, std::string(name).c_str()); }
 

@@ -52,7 +52,8 @@ class IpsetSession {
 
   // With `on`, additions of what exists and deletions of what does not are no errors.
   void tolerate_existing(bool on);
-  // The listing of the set, as `ipset list` prints it but with protocols as numbers; with `header_only` without members. Error: not_found.
+  // The listing of the set, as `ipset list` prints it but with protocols as numbers; with `header_only` without
+  // members. Error: not_found.
   [[nodiscard]] Result<std::string> list(std::string_view name, bool header_only);
 
   // The library's description of a type, which it wants with every entry. Error: unsupported. It lives as long as

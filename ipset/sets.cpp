@@ -48,8 +48,8 @@ RawAddress raw(const IpAddress& address) {
 
 // Where a batch ended early.
 struct IpSets::Stop {
-  std::size_t index;   // the operation that failed; those before it were done
-  bool full = false;   // there was no room for it
+  std::size_t index;     // the operation that failed; those before it were done
+  bool full = false;     // there was no room for it
   bool unknown = false;  // no operation could be blamed: any from `index` on may have failed
   Error error;
 };
@@ -107,8 +107,8 @@ Result<void> IpSets::create_or_check(IpSet set) {
   if (!header) return fail(header.error());
   if (fits(set, *header)) return {};
   return fail(Errc::already_exists,
-              fmt::format("ipset {}: is {}, must be {}; remove the rules that refer to it, then ipset destroy {}", set.name(),
-                          header->to_string(), expected_header(set, maxelem_).to_string(), set.name()));
+              fmt::format("ipset {}: is {}, must be {}; remove the rules that refer to it, then ipset destroy {}",
+                          set.name(), header->to_string(), expected_header(set, maxelem_).to_string(), set.name()));
 }
 
 Result<void> IpSets::create_all() {
@@ -214,8 +214,8 @@ Result<void> IpSets::grow(IpSet set, std::size_t more) {
   if (!text) return fail(text.error().within("grow"));
   const auto listing = parse_listing(set, *text);
   if (!listing) return fail(listing.error().within("grow"));
-  const auto wanted = std::max<std::size_t>(2 * std::size_t{listing->header.maxelem},
-                                            std::bit_ceil(listing->entries.size() + more));
+  const auto wanted =
+      std::max<std::size_t>(2 * std::size_t{listing->header.maxelem}, std::bit_ceil(listing->entries.size() + more));
   if (wanted > largest_maxelem)
     return fail(Errc::unsupported, fmt::format("grow: more than {} entries in one set", largest_maxelem));
 
@@ -226,7 +226,8 @@ Result<void> IpSets::grow(IpSet set, std::size_t more) {
     // Rules refer to a set by its index, which the names keep: they match on the new one from here.
     session_.set_name(temporary);
     session_.set(IPSET_OPT_SETNAME2, std::string(set.name()).c_str());
-    if (const auto swapped = session_.run(IPSET_CMD_SWAP); !swapped) outcome = fail(swapped.error().error.within("grow: swap"));
+    if (const auto swapped = session_.run(IPSET_CMD_SWAP); !swapped)
+      outcome = fail(swapped.error().error.within("grow: swap"));
   }
   if (auto destroyed = destroy(temporary); !destroyed && outcome) outcome = std::move(destroyed);
   return outcome;

@@ -23,7 +23,8 @@ inline constexpr std::uint32_t initial_maxelem = 65536;
 // Not thread-safe: one thread owns it, and it is the only one of its kind in the process (libipset).
 class IpSets {
  public:
-  // Sets are created for `maxelem` entries and grow beyond it. Changes nothing in the kernel. Error: denied without CAP_NET_ADMIN; unsupported where the kernel has no ip_set.
+  // Sets are created for `maxelem` entries and grow beyond it. Changes nothing in the kernel. Error: denied without
+  // CAP_NET_ADMIN; unsupported where the kernel has no ip_set.
   [[nodiscard]] static Result<IpSets> open(std::uint32_t maxelem = initial_maxelem);
 
   // Makes all 34 sets exist. Idempotent; a set of any size serves. Error: already_exists where a set of that name has

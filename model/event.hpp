@@ -23,8 +23,8 @@ struct Keep {
   ObjectKey key;
 };
 // A complete list of one kind follows as Upserts and Keeps, up to ReplaceEnd; only then are the objects that
-// it did not mention removed. A list that is streamed may also have Removes of what went meanwhile. A second ReplaceBegin without an end starts over: nothing is lost by a list that
-// breaks off.
+// it did not mention removed. A list that is streamed may also have Removes of what went meanwhile. A second
+// ReplaceBegin without an end starts over: nothing is lost by a list that breaks off.
 struct ReplaceBegin {
   Kind kind;
 };

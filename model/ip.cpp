@@ -110,8 +110,7 @@ Result<Cidr> Cidr::parse(std::string_view text) {
     const auto address = IpAddress::parse(text.substr(0, slash));
     // Digits only: from_chars on an unsigned takes no sign.
     const auto prefix = decimal(text.substr(slash + 1), 128);
-    if (address && prefix && *prefix <= address->max_prefix())
-      return of(*address, static_cast<std::uint8_t>(*prefix));
+    if (address && prefix && *prefix <= address->max_prefix()) return of(*address, static_cast<std::uint8_t>(*prefix));
   }
   return fail(Errc::malformed, fmt::format("\"{}\" is not a CIDR such as 10.0.0.0/8", text.substr(0, 64)));
 }

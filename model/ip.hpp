@@ -83,7 +83,7 @@ struct Port {
 
 // The IANA protocol numbers that Services use and IPVS balances.
 enum class Protocol : std::uint8_t { none = 0, tcp = 6, udp = 17, sctp = 132 };
-[[nodiscard]] std::string_view to_string(Protocol protocol);    // "TCP", as in the Kubernetes API
+[[nodiscard]] std::string_view to_string(Protocol protocol);   // "TCP", as in the Kubernetes API
 [[nodiscard]] std::string_view lower_name(Protocol protocol);  // "tcp", as in ipset's text
 // Case-insensitive. Error: malformed.
 [[nodiscard]] Result<Protocol> parse_protocol(std::string_view text);

@@ -52,8 +52,7 @@ constexpr std::array<SetDescription, set_kind_count> descriptions{{
      "Kubernetes nodeport SCTP port with externalTrafficPolicy=local with type 'hash ip:port'"},
     {SetKind::health_check_node_port, SetType::bitmap_port, "KUBE-HEALTH-CHECK-NODE-PORT",
      "KUBE-6-HEALTH-CHECK-NODE-PORT", "Kubernetes health check node port"},
-    {SetKind::ipvs_ips, SetType::hash_ip, "KUBE-IPVS-IPS", "KUBE-6-IPVS-IPS",
-     "Addresses on the ipvs interface"},
+    {SetKind::ipvs_ips, SetType::hash_ip, "KUBE-IPVS-IPS", "KUBE-6-IPVS-IPS", "Addresses on the ipvs interface"},
 }};
 
 const SetDescription& describe(SetKind kind) { return descriptions[static_cast<std::size_t>(kind)]; }
@@ -124,8 +123,7 @@ SetEntry ip_port_entry(IpSet set, const IpAddress& address, Protocol protocol, P
   return entry;
 }
 
-SetEntry ip_port_ip_entry(IpSet set, const IpAddress& address, Protocol protocol, Port port,
-                          const IpAddress& second) {
+SetEntry ip_port_ip_entry(IpSet set, const IpAddress& address, Protocol protocol, Port port, const IpAddress& second) {
   SetEntry entry = ip_port_entry(set, address, protocol, port);
   entry.second = second;
   return entry;

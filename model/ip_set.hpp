@@ -13,23 +13,23 @@
 namespace ipvsd {
 
 enum class SetKind : std::uint8_t {
-  loop_back,                   // (endpoint, port, endpoint): a pod that reaches itself through a Service
+  loop_back,  // (endpoint, port, endpoint): a pod that reaches itself through a Service
   cluster_ip,
-  external_ip,                 // externalTrafficPolicy Cluster
-  external_ip_local,           // externalTrafficPolicy Local
+  external_ip,        // externalTrafficPolicy Cluster
+  external_ip_local,  // externalTrafficPolicy Local
   load_balancer,
-  load_balancer_local,         // in addition to load_balancer
-  load_balancer_fw,            // has source ranges
+  load_balancer_local,  // in addition to load_balancer
+  load_balancer_fw,     // has source ranges
   load_balancer_source_cidr,
   load_balancer_source_ip,
   node_port_tcp,
   node_port_local_tcp,
   node_port_udp,
   node_port_local_udp,
-  node_port_sctp,              // by address and port: bitmap:port knows no SCTP
+  node_port_sctp,  // by address and port: bitmap:port knows no SCTP
   node_port_local_sctp,
   health_check_node_port,
-  ipvs_ips,                    // every address that this daemon binds on kube-ipvs0
+  ipvs_ips,  // every address that this daemon binds on kube-ipvs0
 };
 inline constexpr std::size_t set_kind_count = 17;
 

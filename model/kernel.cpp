@@ -25,8 +25,7 @@ struct Describe {
     return text;
   }
   std::string operator()(const DestinationOf& of) const {
-    const auto text =
-        fmt::format("destination {} of {}", of.destination.key.to_string(), of.server.to_string());
+    const auto text = fmt::format("destination {} of {}", of.destination.key.to_string(), of.server.to_string());
     return verb == Verb::remove ? text : fmt::format("{} weight {}", text, of.destination.weight);
   }
   std::string operator()(const BoundAddress& bound) const {

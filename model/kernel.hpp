@@ -82,8 +82,8 @@ struct ObservedVirtualServer {
 
 struct KernelState {
   std::vector<ObservedVirtualServer> servers;
-  std::vector<IpAddress> bound;     // on kube-ipvs0, without IPv6 link-local
-  std::vector<SetEntry> entries;    // of the sets of all_ip_sets()
+  std::vector<IpAddress> bound;   // on kube-ipvs0, without IPv6 link-local
+  std::vector<SetEntry> entries;  // of the sets of all_ip_sets()
 };
 
 struct LinkAddress {
@@ -179,8 +179,8 @@ template <>
 struct std::hash<ipvsd::VirtualServerKey> {
   std::size_t operator()(const ipvsd::VirtualServerKey& key) const noexcept {
     std::size_t seed = std::hash<ipvsd::IpAddress>{}(key.address);
-    ipvsd::hash_mix(seed, (static_cast<std::size_t>(key.fwmark) << 32) | (static_cast<std::size_t>(key.protocol) << 16) |
-                              key.port.number);
+    ipvsd::hash_mix(seed, (static_cast<std::size_t>(key.fwmark) << 32) |
+                              (static_cast<std::size_t>(key.protocol) << 16) | key.port.number);
     return seed;
   }
 };

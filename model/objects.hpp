@@ -35,21 +35,21 @@ struct ServicePort {
 
 struct Service {
   ObjectKey key;
-  std::string uid;                          // names the object in Events
-  std::chrono::sys_seconds created{};       // the older of two claimants keeps an address
+  std::string uid;                     // names the object in Events
+  std::chrono::sys_seconds created{};  // the older of two claimants keeps an address
   ServiceType type = ServiceType::cluster_ip;
   // Carries the label service.kubernetes.io/headless or .../service-proxy-name: not ours to serve. Such an
   // object counts as absent.
   bool ignored = false;
-  std::vector<IpAddress> cluster_ips;       // at most one per family; empty if headless or ExternalName
+  std::vector<IpAddress> cluster_ips;  // at most one per family; empty if headless or ExternalName
   std::vector<IpAddress> external_ips;
-  std::vector<IpAddress> load_balancer_ips;  // status.loadBalancer.ingress with ipMode VIP (or unset)
-  std::vector<Cidr> source_ranges;          // spec.loadBalancerSourceRanges
+  std::vector<IpAddress> load_balancer_ips;      // status.loadBalancer.ingress with ipMode VIP (or unset)
+  std::vector<Cidr> source_ranges;               // spec.loadBalancerSourceRanges
   std::optional<std::chrono::seconds> affinity;  // sessionAffinity ClientIP and its timeout, 1..86400 s
   TrafficPolicy internal_policy = TrafficPolicy::cluster;
   // Local only where the API gives it a meaning: LoadBalancer, NodePort, or ClusterIP with external IPs.
   TrafficPolicy external_policy = TrafficPolicy::cluster;
-  Port health_check_node_port;              // 0 unless type LoadBalancer with external policy Local
+  Port health_check_node_port;  // 0 unless type LoadBalancer with external policy Local
   std::vector<ServicePort> ports;
   friend bool operator==(const Service&, const Service&) = default;
 };
@@ -74,7 +74,7 @@ struct Endpoint {
 
 struct EndpointSlice {
   ObjectKey key;
-  std::string service;  // label kubernetes.io/service-name, same namespace; "": owned by no Service
+  std::string service;   // label kubernetes.io/service-name, same namespace; "": owned by no Service
   bool ignored = false;  // as in Service
   Family family = Family::ipv4;
   std::vector<EndpointPort> ports;

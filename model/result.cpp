@@ -28,9 +28,7 @@ std::string Error::message() const {
   return fmt::format("{}: {} ({})", context, to_string(code), name != nullptr ? name : "errno?");
 }
 
-Error Error::within(std::string_view prefix) const {
-  return {code, sys_errno, fmt::format("{}: {}", prefix, context)};
-}
+Error Error::within(std::string_view prefix) const { return {code, sys_errno, fmt::format("{}: {}", prefix, context)}; }
 
 Errc errc_of(int sys_errno) {
   switch (sys_errno) {

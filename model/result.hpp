@@ -47,9 +47,7 @@ using Result = tl::expected<T, Error>;
 [[nodiscard]] inline tl::unexpected<Error> fail(Errc code, std::string context, int sys_errno = 0) {
   return tl::unexpected<Error>(Error{code, sys_errno, std::move(context)});
 }
-[[nodiscard]] inline tl::unexpected<Error> fail(Error error) {
-  return tl::unexpected<Error>(std::move(error));
-}
+[[nodiscard]] inline tl::unexpected<Error> fail(Error error) { return tl::unexpected<Error>(std::move(error)); }
 
 // The one place where an errno becomes an Errc. `sys_errno` must be positive.
 [[nodiscard]] Errc errc_of(int sys_errno);

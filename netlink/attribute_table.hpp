@@ -29,10 +29,8 @@ inline void encode_field(Batch& batch, std::uint16_t type, const std::string& fi
   batch.attribute(type, std::string_view(field));
 }
 template <class T>
-  requires std::integral<T> || std::same_as<T, FlagsAndMask> || std::same_as<T, RawAddress>
-void encode_field(Batch& batch, std::uint16_t type, const T& field) {
-  batch.attribute(type, bytes_of(field));
-}
+requires std::integral<T> || std::same_as<T, FlagsAndMask> || std::same_as<T, RawAddress>
+void encode_field(Batch& batch, std::uint16_t type, const T& field) { batch.attribute(type, bytes_of(field)); }
 
 // False if the payload is too short. A longer one is fine: later kernels may append.
 [[nodiscard]] inline bool decode_field(Bytes payload, BigEndian16& field) {
@@ -53,7 +51,7 @@ void encode_field(Batch& batch, std::uint16_t type, const T& field) {
   return true;
 }
 template <class T>
-  requires std::integral<T> || std::same_as<T, FlagsAndMask>
+requires std::integral<T> || std::same_as<T, FlagsAndMask>
 [[nodiscard]] bool decode_field(Bytes payload, T& field) {
   const auto value = load<T>(payload);
   if (value) field = *value;

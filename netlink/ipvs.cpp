@@ -73,8 +73,10 @@ Result<void> Ipvs::dump_virtual_servers(const std::function<void(const VirtualSe
   Result<void> decoded;
   const auto done = socket_.query(batch_, [&](const Message& message) {
     // One unreadable entry is left out, and is not a reason to see none.
-    if (const auto record = decode_virtual_server(message.payload)) visit(*record);
-    else if (decoded) decoded = fail(record.error());
+    if (const auto record = decode_virtual_server(message.payload))
+      visit(*record);
+    else if (decoded)
+      decoded = fail(record.error());
   });
   return done ? decoded : done;
 }
@@ -85,8 +87,10 @@ Result<void> Ipvs::dump_destinations(const VirtualServerKey& key,
   encode_dump_destinations(batch_, family_id_, key);
   Result<void> decoded;
   const auto done = socket_.query(batch_, [&](const Message& message) {
-    if (const auto record = decode_destination(message.payload, key.family())) visit(*record);
-    else if (decoded) decoded = fail(record.error());
+    if (const auto record = decode_destination(message.payload, key.family()))
+      visit(*record);
+    else if (decoded)
+      decoded = fail(record.error());
   });
   return done ? decoded : done;
 }

@@ -240,9 +240,8 @@ Result<VirtualServerRecord> decode_virtual_server(Bytes payload) {
   server.scheduler = wire.scheduler;
   server.flags = wire.flags.flags & ~flag_hashed;
   server.timeout = wire.timeout;
-  server.client_prefix = server.key.family() == Family::ipv6
-                             ? static_cast<std::uint8_t>(std::min(wire.netmask, 128U))
-                             : static_cast<std::uint8_t>(std::popcount(wire.netmask));
+  server.client_prefix = server.key.family() == Family::ipv6 ? static_cast<std::uint8_t>(std::min(wire.netmask, 128U))
+                                                             : static_cast<std::uint8_t>(std::popcount(wire.netmask));
   record.client_netmask = server.key.family() == Family::ipv6 ? wire.netmask : ntohl(wire.netmask);
   record.persistence_engine = wire.persistence_engine;
   return record;

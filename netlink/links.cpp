@@ -221,8 +221,8 @@ std::vector<Notification> Links::notifications() {
       const auto address = decode_address(message.payload);
       if (!address || !*address) return;
       const auto name = name_of(links_, (*address)->index);
-      result.emplace_back(AddressChange{type == RTM_NEWADDR,
-                                        {std::string(name), (*address)->address, (*address)->prefix}});
+      result.emplace_back(
+          AddressChange{type == RTM_NEWADDR, {std::string(name), (*address)->address, (*address)->prefix}});
     } else if (type == RTM_NEWLINK || type == RTM_DELLINK) {
       // A port leaving a bridge is announced as RTM_DELLINK of family AF_BRIDGE; the link lives on.
       if (message.payload.empty() || message.payload[0] != AF_UNSPEC) return;

@@ -54,9 +54,7 @@ class Batch {
   [[nodiscard]] std::size_t count() const { return count_; }
   [[nodiscard]] std::size_t size() const { return buffer_.size(); }
   [[nodiscard]] std::uint32_t first_sequence() const { return first_sequence_; }
-  [[nodiscard]] std::uint32_t last_sequence() const {
-    return first_sequence_ + static_cast<std::uint32_t>(count_) - 1;
-  }
+  [[nodiscard]] std::uint32_t last_sequence() const { return first_sequence_ + static_cast<std::uint32_t>(count_) - 1; }
   [[nodiscard]] Bytes bytes() const { return buffer_; }
   // Empty again, with the allocation kept.
   void reset(std::uint32_t first_sequence);

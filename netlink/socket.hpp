@@ -40,8 +40,8 @@ class Socket {
   [[nodiscard]] std::vector<Failure> transact(Batch& batch);
 
   // Sends the one request in `batch` and hands each answer to `visit` until the kernel says it is done. With NLM_F_DUMP
-  // in the request that is NLMSG_DONE, otherwise the acknowledgement. Error: interrupted where the kernel marked the dump
-  // so (NLM_F_DUMP_INTR), overrun, timed_out, or the error the kernel answered with.
+  // in the request that is NLMSG_DONE, otherwise the acknowledgement. Error: interrupted where the kernel marked the
+  // dump so (NLM_F_DUMP_INTR), overrun, timed_out, or the error the kernel answered with.
   using Visit = std::function<void(const Message&)>;
   [[nodiscard]] Result<void> query(Batch& batch, const Visit& visit);
 

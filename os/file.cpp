@@ -24,7 +24,8 @@ Result<std::string> read_small_file(const std::string& path, std::size_t limit) 
     if (size < 0) return fail_errno(errno, fmt::format("read {}", path));
     if (size == 0) return text;
     text.append(buffer, static_cast<std::size_t>(size));
-    if (text.size() > limit) return fail(Errc::malformed, fmt::format("read {}: larger than the limit of {} bytes", path, limit));
+    if (text.size() > limit)
+      return fail(Errc::malformed, fmt::format("read {}: larger than the limit of {} bytes", path, limit));
   }
 }
 

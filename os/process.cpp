@@ -89,7 +89,8 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, const st
   bool timed_out = false;
   while (out->read || err->read) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    std::array<pollfd, 3> fds{{{out->read.get(), POLLIN, 0}, {err->read.get(), POLLIN, 0}, {in->write.get(), POLLOUT, 0}}};
+    std::array<pollfd, 3> fds{
+        {{out->read.get(), POLLIN, 0}, {err->read.get(), POLLIN, 0}, {in->write.get(), POLLOUT, 0}}};
     const int ready = left.count() > 0 ? ::poll(fds.data(), fds.size(), static_cast<int>(left.count())) : 0;
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) {
@@ -109,7 +110,8 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, const st
   int status = 0;
   while (::waitpid(*pid, &status, 0) < 0 && errno == EINTR) {
   }
-  if (timed_out) return fail(Errc::timed_out, fmt::format("run {}: no end after {} ms, killed", argv[0], deadline.count()));
+  if (timed_out)
+    return fail(Errc::timed_out, fmt::format("run {}: no end after {} ms, killed", argv[0], deadline.count()));
   result.exit_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return result;
 }

@@ -13,7 +13,12 @@ class PortContribution {
   PortContribution(const Service& service, const ServicePort& port, const IpAddress& cluster_ip,
                    std::span<const EndpointSlice* const> slices, const Policy& policy, const NodeView& view,
                    Contribution& into)
-      : service_(service), port_(port), cluster_ip_(cluster_ip), policy_(policy), view_(view), into_(into),
+      : service_(service),
+        port_(port),
+        cluster_ip_(cluster_ip),
+        policy_(policy),
+        view_(view),
+        into_(into),
         candidates_(merge_endpoints(slices, cluster_ip.family(), port, policy.node_name)),
         selection_(select_endpoints(candidates_, policy.node_name, view.zone)) {}
 
@@ -96,15 +101,15 @@ class PortContribution {
     if (ranges.empty() || open) return;
     bool contains_node = false;
     for (const auto& range : ranges) {
-      into_.entries.push_back(ip_port_net_entry(set(SetKind::load_balancer_source_cidr), address, port_.protocol,
-                                                port_.port, range));
+      into_.entries.push_back(
+          ip_port_net_entry(set(SetKind::load_balancer_source_cidr), address, port_.protocol, port_.port, range));
       contains_node = contains_node || std::any_of(view_.primary.begin(), view_.primary.end(),
                                                    [&](const IpAddress& node) { return range.contains(node); });
     }
     // The node's own connections to the VIP bear the VIP as their source.
     if (contains_node)
-      into_.entries.push_back(ip_port_ip_entry(set(SetKind::load_balancer_source_ip), address, port_.protocol,
-                                               port_.port, address));
+      into_.entries.push_back(
+          ip_port_ip_entry(set(SetKind::load_balancer_source_ip), address, port_.protocol, port_.port, address));
     entry(SetKind::load_balancer_fw, address, port_.port);
   }
 
@@ -153,8 +158,8 @@ Contribution desired(const Service& service, std::span<const EndpointSlice* cons
     for (const auto& port : service.ports)
       PortContribution(service, port, cluster_ip, slices, policy, view, contribution).add();
     if (service.health_check_node_port.number != 0)
-      contribution.entries.push_back(bitmap_entry({SetKind::health_check_node_port, cluster_ip.family()},
-                                                  service.health_check_node_port));
+      contribution.entries.push_back(
+          bitmap_entry({SetKind::health_check_node_port, cluster_ip.family()}, service.health_check_node_port));
   }
   // An address may be external IP and load balancer IP at once, a port may be listed twice: the first one counts.
   std::vector<Frontend>& frontends = contribution.frontends;

@@ -1,6 +1,7 @@
 // One Service and its endpoints -> everything the kernel should hold because of them. Pure.
 //
-// The table of frontends is kube-proxy's (its ipvs mode), with the faults repaired that test/conformance/deviations.txt lists.
+// The table of frontends is kube-proxy's (its ipvs mode), with the faults repaired that test/conformance/deviations.txt
+// lists.
 #pragma once
 
 #include <span>

@@ -96,8 +96,7 @@ void Ledger::claim(const Owner& owner, Frontend frontend) {
   const auto place = std::find_if(row.claims.begin(), row.claims.end(), [&](const Claim& c) {
     return std::pair(owner.created, std::cref(owner.key)) < std::pair(c.owner->created, std::cref(c.owner->key));
   });
-  const auto placed =
-      row.claims.insert(place, {&owner, std::move(frontend.server), std::move(frontend.destinations)});
+  const auto placed = row.claims.insert(place, {&owner, std::move(frontend.server), std::move(frontend.destinations)});
   if (placed == row.claims.begin()) touch_server(key, row);
   if (row.claims.size() > 1) contested_.insert(key);
 }
@@ -123,8 +122,7 @@ void Ledger::touch(const ObjectId& id) {
       touch_counted(dirty_addresses_, bound->address, row->second);
   } else {
     const auto& entry = std::get<SetEntry>(id);
-    if (const auto row = entries_.find(entry); row != entries_.end())
-      touch_counted(dirty_entries_, entry, row->second);
+    if (const auto row = entries_.find(entry); row != entries_.end()) touch_counted(dirty_entries_, entry, row->second);
   }
 }
 
@@ -324,8 +322,6 @@ Ledger::Size Ledger::actual_size() const {
   return size;
 }
 
-bool Ledger::settled() const {
-  return dirty_servers_.empty() && dirty_addresses_.empty() && dirty_entries_.empty();
-}
+bool Ledger::settled() const { return dirty_servers_.empty() && dirty_addresses_.empty() && dirty_entries_.empty(); }
 
 }  // namespace ipvsd

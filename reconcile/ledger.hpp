@@ -1,5 +1,5 @@
-// Desired beside actual, object by object. The diff is by kernel object and not by Service: an address, a set entry or a
-// virtual server that several Services claim is one row here, and when it moves from one to another it is updated in
+// Desired beside actual, object by object. The diff is by kernel object and not by Service: an address, a set entry or
+// a virtual server that several Services claim is one row here, and when it moves from one to another it is updated in
 // place. "Actual" is what the kernel acknowledged or showed, never what was sent.
 //
 // Pure; one thread.
@@ -108,7 +108,7 @@ class Ledger {
     std::vector<Claim> claims;  // the rightful owner first
     std::optional<VirtualServer> actual;
     std::vector<Destination> actual_destinations;  // sorted by key
-    bool ours = false;   // may be removed when nobody claims it
+    bool ours = false;                             // may be removed when nobody claims it
     bool dirty = false;
   };
   struct CountedRow {

@@ -70,8 +70,10 @@ void Ledger::plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan
   }
   const VirtualServer& wanted = row.claims.front().server;
   row.ours = row.ours || row.actual;  // whoever made it: it serves one of our Services now
-  if (!row.actual) plan[Phase::serve].push_back({Verb::add, wanted});
-  else if (*row.actual != wanted) plan[Phase::serve].push_back({Verb::set, wanted});
+  if (!row.actual)
+    plan[Phase::serve].push_back({Verb::add, wanted});
+  else if (*row.actual != wanted)
+    plan[Phase::serve].push_back({Verb::set, wanted});
   plan_destinations(key, row, plan);
 }
 

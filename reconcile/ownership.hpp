@@ -1,5 +1,5 @@
-// What of the kernel's state is ours. Ownership is kept in the kernel itself, in the sets, and so holds across restarts,
-// crashes and a take-over from kube-proxy.
+// What of the kernel's state is ours. Ownership is kept in the kernel itself, in the sets, and so holds across
+// restarts, crashes and a take-over from kube-proxy.
 #pragma once
 
 #include <unordered_set>

@@ -13,15 +13,15 @@ namespace ipvsd {
 
 // Operations of one phase do not depend on each other. A later phase relies on the earlier ones.
 enum class Phase : std::uint8_t {
-  restrict_,     // add entries of KUBE-IPVS-IPS, the source ranges, LOOP-BACK, the node ports
-  serve,         // add and update virtual servers
-  fill,          // add and update destinations
-  admit,         // add entries of the sets that KUBE-IPVS-FILTER lets through
-  bind,          // add addresses
-  retire,        // destinations to weight 0, or away
-  unbind,        // and so on, backwards
+  restrict_,  // add entries of KUBE-IPVS-IPS, the source ranges, LOOP-BACK, the node ports
+  serve,      // add and update virtual servers
+  fill,       // add and update destinations
+  admit,      // add entries of the sets that KUBE-IPVS-FILTER lets through
+  bind,       // add addresses
+  retire,     // destinations to weight 0, or away
+  unbind,     // and so on, backwards
   shut_out,
-  unserve,       // a virtual server goes in one message, its destinations with it
+  unserve,  // a virtual server goes in one message, its destinations with it
   unrestrict,
 };
 inline constexpr std::size_t phase_count = 10;

@@ -15,8 +15,8 @@ struct Policy {
   SchedulerChoice scheduler;
   std::string node_name;
   std::array<bool, 2> serves{true, true};  // by Family: false where the node cannot masquerade or filter it
-  std::vector<Cidr> exclude_cidrs{};         // virtual servers in these are never deleted
-  std::vector<Cidr> node_port_cidrs{};       // empty: all
+  std::vector<Cidr> exclude_cidrs{};       // virtual servers in these are never deleted
+  std::vector<Cidr> node_port_cidrs{};     // empty: all
   bool node_port_primary = false;          // nodePortAddresses: ["primary"]
 };
 

@@ -37,8 +37,8 @@ Result<SchedulerChoice> choose_scheduler(std::string_view configured) {
   if (configured.size() > 15 || !std::all_of(configured.begin(), configured.end(), is_module_character)) {
     std::string known;
     for (const auto& scheduler : schedulers) known += fmt::format("{}{}", known.empty() ? "" : ", ", scheduler.name);
-    return fail(Errc::malformed,
-                fmt::format("ipvs.scheduler: \"{}\" is no scheduler; the kernel's are {}", configured.substr(0, 64), known));
+    return fail(Errc::malformed, fmt::format("ipvs.scheduler: \"{}\" is no scheduler; the kernel's are {}",
+                                             configured.substr(0, 64), known));
   }
   // kube-proxy asks for mh with the source port in the hash, and for nothing of the kind with sh.
   return SchedulerChoice{std::string(configured), configured == "mh" ? flag_sched2 : 0};

@@ -25,12 +25,12 @@ enum class DetectLocalMode : std::uint8_t { cluster_cidr, node_cidr, bridge_inte
 enum class IptablesChoice : std::uint8_t { automatic, legacy, nft };
 
 struct IpvsConfig {
-  std::chrono::milliseconds sync_period{30'000};     // accepted; we do not resync; never below min_sync_period
-  std::chrono::milliseconds min_sync_period{0};      // least time between two writes for one Service
-  std::string scheduler;                             // "" means rr
-  std::vector<Cidr> exclude_cidrs;                   // virtual servers in these are never touched
+  std::chrono::milliseconds sync_period{30'000};  // accepted; we do not resync; never below min_sync_period
+  std::chrono::milliseconds min_sync_period{0};   // least time between two writes for one Service
+  std::string scheduler;                          // "" means rr
+  std::vector<Cidr> exclude_cidrs;                // virtual servers in these are never touched
   bool strict_arp = false;
-  std::chrono::seconds tcp_timeout{0};               // 0: leave the kernel's
+  std::chrono::seconds tcp_timeout{0};  // 0: leave the kernel's
   std::chrono::seconds tcp_fin_timeout{0};
   std::chrono::seconds udp_timeout{0};
 };
@@ -48,8 +48,8 @@ struct ConntrackConfig {
 // Our own section, `ipvsd:`.
 struct OwnConfig {
   IptablesChoice iptables_backend = IptablesChoice::automatic;  // ipvsd.iptablesBackend: auto|legacy|nft
-  std::chrono::seconds rules_audit_period{30};                    // ipvsd.rulesAuditPeriod
-  std::chrono::seconds audit_period{300};                         // ipvsd.auditPeriod: one pass over all of IPVS
+  std::chrono::seconds rules_audit_period{30};                  // ipvsd.rulesAuditPeriod
+  std::chrono::seconds audit_period{300};                       // ipvsd.auditPeriod: one pass over all of IPVS
 };
 
 struct Config {
@@ -57,22 +57,22 @@ struct Config {
   ConntrackConfig conntrack;
   OwnConfig own;
 
-  std::uint32_t masquerade_bit = 14;  // iptables.masqueradeBit, 0..31
-  bool masquerade_all = false;        // iptables.masqueradeAll
+  std::uint32_t masquerade_bit = 14;                       // iptables.masqueradeBit, 0..31
+  bool masquerade_all = false;                             // iptables.masqueradeAll
   std::chrono::milliseconds iptables_sync_period{30'000};  // twice this is the health timeout, in ipvs mode too
   std::chrono::milliseconds iptables_min_sync_period{1'000};
 
   DetectLocalMode detect_local_mode = DetectLocalMode::cluster_cidr;
-  std::string bridge_interface;        // detectLocal.bridgeInterface
-  std::string interface_name_prefix;   // detectLocal.interfaceNamePrefix
-  std::vector<Cidr> cluster_cidrs;     // at most one per family
+  std::string bridge_interface;       // detectLocal.bridgeInterface
+  std::string interface_name_prefix;  // detectLocal.interfaceNamePrefix
+  std::vector<Cidr> cluster_cidrs;    // at most one per family
 
-  std::vector<Cidr> node_port_addresses;    // empty: all node addresses
-  bool node_port_addresses_primary = false; // the special value "primary"; may stand beside CIDRs
+  std::vector<Cidr> node_port_addresses;     // empty: all node addresses
+  bool node_port_addresses_primary = false;  // the special value "primary"; may stand beside CIDRs
 
   std::string hostname_override;
-  std::optional<IpAddress> bind_address;                 // empty: 0.0.0.0 or ::, the node's own
-  std::optional<SocketAddress> healthz;                  // empty: disabled
+  std::optional<IpAddress> bind_address;  // empty: 0.0.0.0 or ::, the node's own
+  std::optional<SocketAddress> healthz;   // empty: disabled
   std::optional<SocketAddress> metrics;
   bool bind_address_hard_fail = false;
   int oom_score_adj = -999;

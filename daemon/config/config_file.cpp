@@ -36,7 +36,8 @@ std::string nearest(const std::string& unknown) {
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(2, last_part(unknown).size() / 3) + 1;
   for (const auto& option : options()) {
-    for (auto name = option.name; !name.empty(); name = name.substr(0, name.find('.') == std::string::npos ? 0 : name.find('.'))) {
+    for (auto name = option.name; !name.empty();
+         name = name.substr(0, name.find('.') == std::string::npos ? 0 : name.find('.'))) {
       const auto d = std::min(distance(unknown, name), 1 + distance(last_part(unknown), last_part(name)));
       if (d < best_distance) {
         best_distance = d;
@@ -48,7 +49,8 @@ std::string nearest(const std::string& unknown) {
 }
 
 bool is_section(const std::string& name) {
-  return std::any_of(options().begin(), options().end(), [&](auto& option) { return option.name.starts_with(name + "."); });
+  return std::any_of(options().begin(), options().end(),
+                     [&](auto& option) { return option.name.starts_with(name + "."); });
 }
 
 void walk(ConfigDraft& draft, const YamlNode& map, const std::string& prefix) {
@@ -58,14 +60,17 @@ void walk(ConfigDraft& draft, const YamlNode& map, const std::string& prefix) {
     if (const auto* option = find_option(name)) {
       draft.set(*option, value, name);
     } else if (is_section(name)) {
-      if (value.kind == YamlNode::Kind::map) walk(draft, value, name + ".");
-      else if (value.kind != YamlNode::Kind::null) draft.error(value.line, fmt::format("{}: expected a map, got {}", name, value.shown()));
+      if (value.kind == YamlNode::Kind::map)
+        walk(draft, value, name + ".");
+      else if (value.kind != YamlNode::Kind::null)
+        draft.error(value.line, fmt::format("{}: expected a map, got {}", name, value.shown()));
     } else {
       const auto near = nearest(name);
       YamlNode shown;
       shown.kind = YamlNode::Kind::scalar;
       shown.text = name;
-      draft.error(line, fmt::format("{}: unknown field{}", shown.shown(), near.empty() ? "" : fmt::format("; did you mean {}?", near)));
+      draft.error(line, fmt::format("{}: unknown field{}", shown.shown(),
+                                    near.empty() ? "" : fmt::format("; did you mean {}?", near)));
     }
   }
 }
@@ -103,9 +108,11 @@ Result<std::string> node_name(const Config& config, std::string_view hostname) {
   constexpr auto space = " \t\r\n\v\f";
   name.erase(0, std::min(name.find_first_not_of(space), name.size()));
   name.erase(name.find_last_not_of(space) + 1);
-  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return static_cast<char>(c < 128 ? ::tolower(c) : c); });
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(c < 128 ? ::tolower(c) : c); });
   if (name.empty())
-    return fail(Errc::malformed, "the node's name is empty: set hostnameOverride (--hostname-override) to the name of this Node object");
+    return fail(Errc::malformed,
+                "the node's name is empty: set hostnameOverride (--hostname-override) to the name of this Node object");
   return name;
 }
 

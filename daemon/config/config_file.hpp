@@ -1,5 +1,5 @@
-// Reads a KubeProxyConfiguration file, strictly: what kube-proxy would skip with a warning (unknown and duplicate fields)
-// is an error here.
+// Reads a KubeProxyConfiguration file, strictly: what kube-proxy would skip with a warning (unknown and duplicate
+// fields) is an error here.
 #pragma once
 
 #include <string>
@@ -19,8 +19,8 @@ struct LoadedConfig {
 // All errors at once, a line each: "file:12: ipvs.syncPeriod: expected a duration ..., got "x"".
 using ConfigResult = tl::expected<LoadedConfig, std::vector<std::string>>;
 
-// `file_name` is for messages. Pure; never throws. Follows Go's defaulting: a missing, null, zero or empty value of a field
-// that has a default means the default.
+// `file_name` is for messages. Pure; never throws. Follows Go's defaulting: a missing, null, zero or empty value of a
+// field that has a default means the default.
 [[nodiscard]] ConfigResult parse_config(std::string_view yaml, std::string file_name);
 // A file that cannot be read is one error.
 [[nodiscard]] ConfigResult read_config(const std::string& path);

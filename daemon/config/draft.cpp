@@ -71,21 +71,25 @@ void ConfigDraft::require(bool good, const std::string& option, const std::strin
   if (good) return;
   const auto found = set_by_.find(option);
   const Origin origin = found == set_by_.end() ? Origin{1, option} : found->second;
-  error(origin.line, fmt::format("{}: expected {}, got \"{}\"", origin.name, expected, find_option(option)->field.get(config_)));
+  error(origin.line,
+        fmt::format("{}: expected {}, got \"{}\"", origin.name, expected, find_option(option)->field.get(config_)));
 }
 
 void ConfigDraft::cross_check() {
   const auto& ipvs = config_.ipvs;
-  require(ipvs.sync_period >= ipvs.min_sync_period, has("ipvs.minSyncPeriod") ? "ipvs.minSyncPeriod" : "ipvs.syncPeriod",
+  require(ipvs.sync_period >= ipvs.min_sync_period,
+          has("ipvs.minSyncPeriod") ? "ipvs.minSyncPeriod" : "ipvs.syncPeriod",
           fmt::format("minSyncPeriod to be at most syncPeriod ({})", format_duration(ipvs.sync_period)));
-  require(config_.iptables_sync_period >= config_.iptables_min_sync_period,
-          has("iptables.minSyncPeriod") ? "iptables.minSyncPeriod" : "iptables.syncPeriod",
-          fmt::format("minSyncPeriod ({}) to be at most syncPeriod ({})", format_duration(config_.iptables_min_sync_period),
-                      format_duration(config_.iptables_sync_period)));
+  require(
+      config_.iptables_sync_period >= config_.iptables_min_sync_period,
+      has("iptables.minSyncPeriod") ? "iptables.minSyncPeriod" : "iptables.syncPeriod",
+      fmt::format("minSyncPeriod ({}) to be at most syncPeriod ({})", format_duration(config_.iptables_min_sync_period),
+                  format_duration(config_.iptables_sync_period)));
   if (config_.detect_local_mode == DetectLocalMode::bridge_interface)
     require(!config_.bridge_interface.empty(), "detectLocalMode", "detectLocal.bridgeInterface to be given with it");
   if (config_.detect_local_mode == DetectLocalMode::interface_name_prefix)
-    require(!config_.interface_name_prefix.empty(), "detectLocalMode", "detectLocal.interfaceNamePrefix to be given with it");
+    require(!config_.interface_name_prefix.empty(), "detectLocalMode",
+            "detectLocal.interfaceNamePrefix to be given with it");
 }
 
 ConfigResult ConfigDraft::finish() && {

@@ -14,14 +14,9 @@ struct Unit {
   std::int64_t nanoseconds;
 };
 // Longer names before those they begin with.
-constexpr std::array units{Unit{"ns", 1},
-                           Unit{"us", 1'000},
-                           Unit{"\u00b5s", 1'000},
-                           Unit{"\u03bcs", 1'000},
-                           Unit{"ms", 1'000'000},
-                           Unit{"s", 1'000'000'000},
-                           Unit{"m", 60'000'000'000},
-                           Unit{"h", 3'600'000'000'000}};
+constexpr std::array units{
+    Unit{"ns", 1},         Unit{"us", 1'000},        Unit{"\u00b5s", 1'000},    Unit{"\u03bcs", 1'000},
+    Unit{"ms", 1'000'000}, Unit{"s", 1'000'000'000}, Unit{"m", 60'000'000'000}, Unit{"h", 3'600'000'000'000}};
 
 std::size_t count_digits(std::string_view text) {
   const auto end = text.find_first_not_of("0123456789");
@@ -32,7 +27,8 @@ std::size_t count_digits(std::string_view text) {
 bool take_term(std::string_view& text, std::int64_t& total) {
   const auto whole_digits = count_digits(text);
   std::int64_t whole = 0;
-  if (whole_digits > 0 && std::from_chars(text.data(), text.data() + whole_digits, whole).ec != std::errc{}) return false;
+  if (whole_digits > 0 && std::from_chars(text.data(), text.data() + whole_digits, whole).ec != std::errc{})
+    return false;
   text.remove_prefix(whole_digits);
 
   double fraction = 0;

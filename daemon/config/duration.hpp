@@ -8,8 +8,8 @@
 
 namespace ipvsd {
 
-// A sign, then numbers with units ns, us, ms, s, m, h, in any order. Empty for anything else, and where the sum does not
-// fit 64 bits of nanoseconds (about 292 years).
+// A sign, then numbers with units ns, us, ms, s, m, h, in any order. Empty for anything else, and where the sum does
+// not fit 64 bits of nanoseconds (about 292 years).
 [[nodiscard]] std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text);
 
 // The shortest text that parse_duration reads back as the same: "24h", "1m30s", "250ms", "0s".

@@ -1,4 +1,5 @@
-// Makes Fields for the option table: each function takes an accessor, `[](auto& c) -> auto& { return c.ipvs.scheduler; }`.
+// Makes Fields for the option table: each function takes an accessor, `[](auto& c) -> auto& { return c.ipvs.scheduler;
+// }`.
 #pragma once
 
 #include <fmt/format.h>
@@ -35,7 +36,8 @@ Field scalar_field(Access access, std::string expected, Parse parse, Print print
 
 template <class Access>
 Field boolean_field(Access access) {
-  return scalar_field(access, "true or false", parse_boolean, [](bool value) { return std::string(value ? "true" : "false"); });
+  return scalar_field(access, "true or false", parse_boolean,
+                      [](bool value) { return std::string(value ? "true" : "false"); });
 }
 
 template <class Access>
@@ -48,8 +50,10 @@ Field integer_field(Access access, std::int64_t min, std::int64_t max) {
         return value;
       },
       [](const auto& value) {
-        if constexpr (std::is_arithmetic_v<std::remove_cvref_t<decltype(value)>>) return fmt::format("{}", value);
-        else return fmt::format("{}", value.value_or(0));
+        if constexpr (std::is_arithmetic_v<std::remove_cvref_t<decltype(value)>>)
+          return fmt::format("{}", value);
+        else
+          return fmt::format("{}", value.value_or(0));
       });
 }
 
@@ -93,8 +97,10 @@ Field cidr_list_field(Access access) {
             for (std::size_t i = 0; i < node.items.size(); ++i) {
               const auto& item = node.items[i];
               const auto cidr = Cidr::parse(item.text);
-              if (cidr) cidrs.push_back(*cidr);
-              else problems.push_back({fmt::format("[{}]", i), item.line, "a CIDR such as 10.0.0.0/8", item.shown()});
+              if (cidr)
+                cidrs.push_back(*cidr);
+              else
+                problems.push_back({fmt::format("[{}]", i), item.line, "a CIDR such as 10.0.0.0/8", item.shown()});
             }
             if (problems.empty()) access(config) = std::move(cidrs);
             return problems;
@@ -117,7 +123,8 @@ Field socket_field(Access access, Port port) {
             }
             const auto socket = parse_socket(node.text, port);
             if (!socket)
-              return {{"", node.line, fmt::format("an address and port such as 0.0.0.0:{}, or none", port.number), node.shown()}};
+              return {{"", node.line, fmt::format("an address and port such as 0.0.0.0:{}, or none", port.number),
+                       node.shown()}};
             access(config) = *socket;
             return {};
           },

@@ -1,7 +1,7 @@
 #include "daemon/config/flags.hpp"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <array>
@@ -51,7 +51,8 @@ std::vector<std::string> normalised(int argc, const char* const* argv) {
 void declare(CLI::App& app, Written& written) {
   auto& flags = written.flags;
   app.add_option("--config", flags.config_file, "configuration file (KubeProxyConfiguration v1alpha1)")->take_last();
-  app.add_option("--manifests", flags.manifests, "read objects from this directory instead of an API server")->take_last();
+  app.add_option("--manifests", flags.manifests, "read objects from this directory instead of an API server")
+      ->take_last();
   app.add_option("--master", flags.master, "URL of the API server; wins over the kubeconfig")->take_last();
   app.add_flag("--dry-run", flags.dry_run, "print what would be changed and touch nothing");
   app.add_flag("--once", flags.once, "end after the first full sync");
@@ -63,13 +64,16 @@ void declare(CLI::App& app, Written& written) {
     if (option.flag.empty()) continue;
     const auto store = [&written, at = &option](const std::string& value) { written.fields[at] = given(value); };
     // const: add_flag() takes a string that it could write to for the place to put the result in.
-    const auto meaning = option.meaning + (option.default_value.empty() ? "" : fmt::format(" (default {})", option.default_value));
+    const auto meaning =
+        option.meaning + (option.default_value.empty() ? "" : fmt::format(" (default {})", option.default_value));
     if (option.type == OptionType::boolean) {
       app.add_flag(option.flag, meaning)->take_last();
     } else {
       auto* added = app.add_option_function<std::string>(option.flag, store, meaning);
-      if (option.type == OptionType::list || option.type == OptionType::map) added->join(',');
-      else added->take_last();
+      if (option.type == OptionType::list || option.type == OptionType::map)
+        added->join(',');
+      else
+        added->take_last();
     }
     app.get_option(option.flag)->group(option.use == Use::ignored ? "Accepted without effect" : "Configuration");
   }
@@ -93,8 +97,11 @@ YamlNode as_node(const Option& option, const std::string& text) {
   std::istringstream parts(text);
   for (std::string part; std::getline(parts, part, ',');) {
     const auto equals = part.find('=');
-    if (option.type == OptionType::list) node.items.push_back(scalar(part));
-    else node.members.push_back({part.substr(0, equals), 1, scalar(equals == std::string::npos ? "" : part.substr(equals + 1))});
+    if (option.type == OptionType::list)
+      node.items.push_back(scalar(part));
+    else
+      node.members.push_back(
+          {part.substr(0, equals), 1, scalar(equals == std::string::npos ? "" : part.substr(equals + 1))});
   }
   return node;
 }
@@ -123,7 +130,9 @@ std::string lines(const std::vector<std::string>& texts) {
   return all;
 }
 
-tl::unexpected<CommandLineExit> usage(std::string text) { return tl::unexpected<CommandLineExit>(CommandLineExit{2, std::move(text) + "\n"}); }
+tl::unexpected<CommandLineExit> usage(std::string text) {
+  return tl::unexpected<CommandLineExit>(CommandLineExit{2, std::move(text) + "\n"});
+}
 
 // The file's configuration with --hostname-override laid over it.
 tl::expected<Flags, CommandLineExit> with_file(Written written) {
@@ -134,8 +143,10 @@ tl::expected<Flags, CommandLineExit> with_file(Written written) {
   flags.warnings = std::move(loaded->warnings);
   std::string ignored;
   for (const auto& [option, value] : written.fields) {
-    if (option->name == "hostnameOverride") flags.config.hostname_override = value;
-    else ignored += (ignored.empty() ? "" : ", ") + option->flag;
+    if (option->name == "hostnameOverride")
+      flags.config.hostname_override = value;
+    else
+      ignored += (ignored.empty() ? "" : ", ") + option->flag;
   }
   if (!ignored.empty()) flags.warnings.push_back(fmt::format("--config is given: ignored {}", ignored));
   return std::move(flags);
@@ -145,7 +156,8 @@ tl::expected<Flags, CommandLineExit> finish(Written written) {
   auto& flags = written.flags;
   const auto level = log_level(written);
   if (!level && !written.log_level.empty())
-    return usage(fmt::format("--log-level: expected trace, debug, info, warning or error, got \"{}\"", written.log_level));
+    return usage(
+        fmt::format("--log-level: expected trace, debug, info, warning or error, got \"{}\"", written.log_level));
   if (!level) return usage(fmt::format("-v: expected an integer from 0, got \"{}\"", written.verbosity));
   flags.log_level = *level;
   if (!flags.manifests.empty() && !flags.master.empty()) return usage("--manifests and --master exclude each other");
@@ -175,9 +187,11 @@ tl::expected<Flags, CommandLineExit> parse_flags(int argc, const char* const* ar
     app.parse(std::move(arguments));
     for (const auto& option : options()) {
       if (option.type != OptionType::boolean || option.flag.empty()) continue;
-      if (const auto* flag = app.get_option(option.flag); flag->count() > 0) written.fields[&option] = given(flag->results().back());
+      if (const auto* flag = app.get_option(option.flag); flag->count() > 0)
+        written.fields[&option] = given(flag->results().back());
     }
-    for (auto* text : {&written.flags.config_file, &written.flags.manifests, &written.flags.master, &written.verbosity, &written.log_level})
+    for (auto* text : {&written.flags.config_file, &written.flags.manifests, &written.flags.master, &written.verbosity,
+                       &written.log_level})
       *text = given(*text);
   } catch (const CLI::ParseError& error) {
     std::ostringstream out;

@@ -1,5 +1,5 @@
-// The command line. A flag that kube-proxy has too is just another way to set a field of the configuration: it goes through
-// the same option table and the same checks.
+// The command line. A flag that kube-proxy has too is just another way to set a field of the configuration: it goes
+// through the same option table and the same checks.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,8 @@ struct CommandLineExit {
   std::string text;
 };
 
-// With --config, flags that set fields of the configuration are ignored with a warning, as kube-proxy ignores them, all but
+// With --config, flags that set fields of the configuration are ignored with a warning, as kube-proxy ignores them, all
+// but
 // --hostname-override. Reads the file that --config names; otherwise pure. Never throws.
 [[nodiscard]] tl::expected<Flags, CommandLineExit> parse_flags(int argc, const char* const* argv);
 

@@ -23,13 +23,20 @@ std::optional<std::string> decode_base64(std::string_view text) {
   for (const char c : text) {
     if (c == '\n' || c == '\r' || c == ' ') continue;
     std::uint32_t value = 0;
-    if (c >= 'A' && c <= 'Z') value = static_cast<std::uint32_t>(c - 'A');
-    else if (c >= 'a' && c <= 'z') value = static_cast<std::uint32_t>(c - 'a' + 26);
-    else if (c >= '0' && c <= '9') value = static_cast<std::uint32_t>(c - '0' + 52);
-    else if (c == '+') value = 62;
-    else if (c == '/') value = 63;
-    else if (c == '=') ++padding;
-    else return {};
+    if (c >= 'A' && c <= 'Z')
+      value = static_cast<std::uint32_t>(c - 'A');
+    else if (c >= 'a' && c <= 'z')
+      value = static_cast<std::uint32_t>(c - 'a' + 26);
+    else if (c >= '0' && c <= '9')
+      value = static_cast<std::uint32_t>(c - '0' + 52);
+    else if (c == '+')
+      value = 62;
+    else if (c == '/')
+      value = 63;
+    else if (c == '=')
+      ++padding;
+    else
+      return {};
     if (padding > 0 && c != '=') return {};
     bits = bits << 6 | value;
     if (++count % 4 != 0) continue;
@@ -59,8 +66,8 @@ class Kubeconfig {
         if (item_name == nullptr || item_name->text != name) continue;
         const auto* value = item.find(member);
         if (value == nullptr || value->kind != YamlNode::Kind::map)
-          return wrong(item.line, fmt::format("{}: {} \"{}\": expected a map named {}, got {}", list, member, name, member,
-                                              value == nullptr ? "nothing" : value->shown()));
+          return wrong(item.line, fmt::format("{}: {} \"{}\": expected a map named {}, got {}", list, member, name,
+                                              member, value == nullptr ? "nothing" : value->shown()));
         return value;
       }
     }
@@ -85,7 +92,8 @@ class Kubeconfig {
       auto decoded = decode_base64(*encoded);
       // The value is not shown: it may be a private key.
       if (!decoded || decoded->find("-----BEGIN ") == std::string::npos)
-        return wrong(map.find(inline_key)->line, fmt::format("{}.{}: expected a PEM document in base64", where, inline_key));
+        return wrong(map.find(inline_key)->line,
+                     fmt::format("{}.{}: expected a PEM document in base64", where, inline_key));
       return PemSource{"", std::move(*decoded)};
     }
     const auto file = text(map, key.c_str(), where);
@@ -105,9 +113,12 @@ class Kubeconfig {
 
 // "https://host:6443/prefix" into its parts.
 std::optional<std::string> split_url(std::string_view url, ApiAccess& access) {
-  if (url.starts_with("https://")) access.tls = true;
-  else if (url.starts_with("http://")) access.tls = false;
-  else return "to begin with https:// or http://";
+  if (url.starts_with("https://"))
+    access.tls = true;
+  else if (url.starts_with("http://"))
+    access.tls = false;
+  else
+    return "to begin with https:// or http://";
   url.remove_prefix(access.tls ? 8 : 7);
   const auto slash = url.find('/');
   auto authority = url.substr(0, slash);
@@ -126,7 +137,8 @@ std::optional<std::string> split_url(std::string_view url, ApiAccess& access) {
   if (host_end != std::string_view::npos) authority = authority.substr(1, host_end - 1);
   constexpr auto allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:";
   const bool bad_path = access.path_prefix.find_first_of(" ?#\r\n\t") != std::string::npos;
-  if (authority.empty() || bad_path || authority.find_first_not_of(allowed) != std::string_view::npos) return "a host name or address";
+  if (authority.empty() || bad_path || authority.find_first_not_of(allowed) != std::string_view::npos)
+    return "a host name or address";
   access.host = std::string(authority);
   return {};
 }
@@ -136,31 +148,37 @@ Result<void> read_cluster(const Kubeconfig& file, const YamlNode& cluster, ApiAc
   if (!server) return fail(server.error());
   if (const auto expected = split_url(*server, access)) {
     const auto* node = cluster.find("server");
-    return file.wrong(node == nullptr ? cluster.line : node->line,
-                      fmt::format("cluster.server: expected {}, got {}", *expected, node == nullptr ? "nothing" : node->shown()));
+    return file.wrong(
+        node == nullptr ? cluster.line : node->line,
+        fmt::format("cluster.server: expected {}, got {}", *expected, node == nullptr ? "nothing" : node->shown()));
   }
   const auto name = file.text(cluster, "tls-server-name", "cluster");
   if (!name) return fail(name.error());
   access.server_name = *name;
-  if (const auto* insecure = cluster.find("insecure-skip-tls-verify"); insecure != nullptr && insecure->kind != YamlNode::Kind::null) {
+  if (const auto* insecure = cluster.find("insecure-skip-tls-verify");
+      insecure != nullptr && insecure->kind != YamlNode::Kind::null) {
     const auto value = parse_boolean(insecure->text);
     if (!value || insecure->quoted)
-      return file.wrong(insecure->line, fmt::format("cluster.insecure-skip-tls-verify: expected true or false, got {}", insecure->shown()));
+      return file.wrong(insecure->line, fmt::format("cluster.insecure-skip-tls-verify: expected true or false, got {}",
+                                                    insecure->shown()));
     access.insecure_skip_verify = *value;
   }
   auto ca = file.pem(cluster, "certificate-authority", "cluster");
   if (!ca) return fail(ca.error());
   access.ca = std::move(*ca);
   if (access.insecure_skip_verify && !access.ca.empty())
-    return file.wrong(cluster.line, "cluster: a certificate-authority cannot be given together with insecure-skip-tls-verify");
+    return file.wrong(cluster.line,
+                      "cluster: a certificate-authority cannot be given together with insecure-skip-tls-verify");
   return {};
 }
 
 Result<void> read_user(const Kubeconfig& file, const YamlNode& user, ApiAccess& access) {
   for (const auto* refused : {"exec", "auth-provider", "username", "password", "as", "as-uid", "as-groups"})
     if (const auto* node = user.find(refused); node != nullptr && node->kind != YamlNode::Kind::null)
-      return file.wrong(node->line, fmt::format("user.{}: not supported: use a client certificate, token or tokenFile "
-                                                "(in a Pod, leave clientConnection.kubeconfig empty to use its service account)", refused),
+      return file.wrong(node->line,
+                        fmt::format("user.{}: not supported: use a client certificate, token or tokenFile "
+                                    "(in a Pod, leave clientConnection.kubeconfig empty to use its service account)",
+                                    refused),
                         Errc::unsupported);
   auto certificate = file.pem(user, "client-certificate", "user");
   auto key = file.pem(user, "client-key", "user");
@@ -189,7 +207,9 @@ Result<ApiAccess> read_kubeconfig(const std::string& path) {
   const auto text = read_small_file(path, yaml_size_limit);
   if (!text) return fail(text.error().within("kubeconfig"));
   const auto document = parse_yaml(*text);
-  const auto at = [&](const YamlError& error) { return fail(Errc::malformed, fmt::format("{}:{}: {}", path, error.line, error.what)); };
+  const auto at = [&](const YamlError& error) {
+    return fail(Errc::malformed, fmt::format("{}:{}: {}", path, error.line, error.what));
+  };
   if (!document) return at(document.error());
   if (!document->duplicates.empty()) return at(document->duplicates.front());
   const Kubeconfig file(path, document->root);
@@ -224,7 +244,8 @@ Result<void> set_server(ApiAccess& access, std::string_view url) {
 
 Result<ApiAccess> in_cluster_access(const std::string& root) {
   const auto missing = [](const std::string& what) {
-    return fail(Errc::not_found, fmt::format("not in a cluster: {} is missing; give --kubeconfig or --manifests instead", what));
+    return fail(Errc::not_found,
+                fmt::format("not in a cluster: {} is missing; give --kubeconfig or --manifests instead", what));
   };
   const auto variable = [](const char* name) {
     const char* value = ::getenv(name);
@@ -236,7 +257,8 @@ Result<ApiAccess> in_cluster_access(const std::string& root) {
   if (port_text.empty()) return missing("the environment variable KUBERNETES_SERVICE_PORT");
   const auto port = parse_integer(port_text);
   if (!port || *port < 1 || *port > 65535)
-    return fail(Errc::malformed, fmt::format("KUBERNETES_SERVICE_PORT: expected a port from 1 to 65535, got \"{}\"", port_text.substr(0, 32)));
+    return fail(Errc::malformed, fmt::format("KUBERNETES_SERVICE_PORT: expected a port from 1 to 65535, got \"{}\"",
+                                             port_text.substr(0, 32)));
 
   const auto directory = std::filesystem::path(root) / "var/run/secrets/kubernetes.io/serviceaccount";
   ApiAccess access;

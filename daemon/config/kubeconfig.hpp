@@ -1,8 +1,8 @@
 // How to reach and convince the API server: from a kubeconfig file, or from the Pod's service account.
 #pragma once
 
-#include <optional>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,14 +21,14 @@ struct ApiAccess {
   std::string host;  // name or address, without brackets
   std::uint16_t port = 443;
   bool tls = true;
-  std::string path_prefix;      // of the server URL, without a trailing slash; usually ""
-  std::string server_name;      // tls-server-name: the name to verify instead of host; "" = host
+  std::string path_prefix;  // of the server URL, without a trailing slash; usually ""
+  std::string server_name;  // tls-server-name: the name to verify instead of host; "" = host
   bool insecure_skip_verify = false;
-  PemSource ca;                 // empty: the system's
+  PemSource ca;  // empty: the system's
   PemSource client_certificate;
   PemSource client_key;
-  std::string token;            // a fixed bearer token
-  std::string token_file;       // wins over token; re-read as it rotates
+  std::string token;       // a fixed bearer token
+  std::string token_file;  // wins over token; re-read as it rotates
 };
 
 // Reads the current context of a kubeconfig file (clientcmd/api/v1 Config). exec and auth-provider users are refused

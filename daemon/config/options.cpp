@@ -13,7 +13,8 @@ using std::chrono::seconds;
 constexpr std::int64_t int32_max = INT32_MAX;
 
 // The accessor of a field, for const and non-const Config alike.
-#define FIELD(member) [](auto& config) -> auto& { return config.member; }
+#define FIELD(member) \
+  [](auto& config) -> auto& { return config.member; }
 
 Field fixed_field(std::vector<std::string> accepted, std::string shown, std::string expected) {
   return {[=](Config&, const YamlNode& node) -> std::vector<Problem> {
@@ -37,7 +38,8 @@ Field choice_field(Access access, std::vector<Name<Value>> names) {
   return {[=](Config& config, const YamlNode& node) -> std::vector<Problem> {
             for (const auto& name : names)
               if (name.text == node.text) access(config) = name.value;
-            const bool known = std::any_of(names.begin(), names.end(), [&](auto& name) { return name.text == node.text; });
+            const bool known =
+                std::any_of(names.begin(), names.end(), [&](auto& name) { return name.text == node.text; });
             if (known || node.text.empty()) return {};
             return {{"", node.line, "one of " + expected, node.shown()}};
           },
@@ -73,7 +75,8 @@ Field cluster_cidr_field() {
               left.remove_prefix(comma == std::string_view::npos ? left.size() : comma + 1);
             }
             if (cidrs.size() > 2 || (cidrs.size() == 2 && cidrs[0].family() == cidrs[1].family())) good = false;
-            if (!good) return {{"", node.line, "one CIDR, or an IPv4 and an IPv6 CIDR separated by a comma", node.shown()}};
+            if (!good)
+              return {{"", node.line, "one CIDR, or an IPv4 and an IPv6 CIDR separated by a comma", node.shown()}};
             config.cluster_cidrs = std::move(cidrs);
             return {};
           },
@@ -99,10 +102,14 @@ Field node_port_addresses_field() {
             };
             plain.items.clear();
             for (const auto& item : node.items) {
-              if (item.text == "primary") primary = true;
-              else if (item.text == "all") plain.items.insert(plain.items.end(), {scalar("0.0.0.0/0", item.line), scalar("::/0", item.line)});
-              else if (item.text == "localhost") plain.items.insert(plain.items.end(), {scalar("127.0.0.0/8", item.line), scalar("::1/128", item.line)});
-              else plain.items.push_back(item);
+              if (item.text == "primary")
+                primary = true;
+              else if (item.text == "all")
+                plain.items.insert(plain.items.end(), {scalar("0.0.0.0/0", item.line), scalar("::/0", item.line)});
+              else if (item.text == "localhost")
+                plain.items.insert(plain.items.end(), {scalar("127.0.0.0/8", item.line), scalar("::1/128", item.line)});
+              else
+                plain.items.push_back(item);
             }
             auto problems = cidrs.set(config, plain);
             for (auto& problem : problems) problem.expected = "a CIDR, primary, localhost or all";
@@ -147,7 +154,8 @@ Field ignored_field(OptionType type, std::string shown) {
       default: return true;
     }
   };
-  const std::string expected = type == OptionType::duration ? "a duration such as \"30s\"" : fmt::format("{}", to_string(type));
+  const std::string expected =
+      type == OptionType::duration ? "a duration such as \"30s\"" : fmt::format("{}", to_string(type));
   return {[=](Config&, const YamlNode& node) -> std::vector<Problem> {
             if (accepts(node)) return {};
             return {{"", node.line, expected, node.shown()}};
@@ -166,37 +174,50 @@ void add_general(std::vector<Option>& table) {
   table.insert(
       table.end(),
       {{"apiVersion", "", T::text, "kubeproxy.config.k8s.io/v1alpha1", honoured, "required in a file",
-        fixed_field({"kubeproxy.config.k8s.io/v1alpha1"}, "kubeproxy.config.k8s.io/v1alpha1", "kubeproxy.config.k8s.io/v1alpha1")},
+        fixed_field({"kubeproxy.config.k8s.io/v1alpha1"}, "kubeproxy.config.k8s.io/v1alpha1",
+                    "kubeproxy.config.k8s.io/v1alpha1")},
        {"kind", "", T::text, "KubeProxyConfiguration", honoured, "required in a file",
         fixed_field({"KubeProxyConfiguration"}, "KubeProxyConfiguration", "KubeProxyConfiguration")},
        {"mode", "--proxy-mode", T::text, "ipvs", honoured, "the only mode there is; \"\" means the same",
-        fixed_field({"ipvs", ""}, "ipvs", "ipvs or \"\" (there is no other mode here: set mode: ipvs, or keep kube-proxy on this node)")},
+        fixed_field({"ipvs", ""}, "ipvs",
+                    "ipvs or \"\" (there is no other mode here: set mode: ipvs, or keep kube-proxy on this node)")},
        {"bindAddress", "--bind-address", T::text, "0.0.0.0", honoured,
-        "the node's own address, where the Node object's is not the right one; no socket is bound to it", bind_address_field()},
+        "the node's own address, where the Node object's is not the right one; no socket is bound to it",
+        bind_address_field()},
        {"healthzBindAddress", "--healthz-bind-address", T::text, "0.0.0.0:10256", honoured,
-        "where /healthz and /livez are served; [::]:10256 if bindAddress is IPv6; none disables", socket_field(FIELD(healthz), Port{10256})},
+        "where /healthz and /livez are served; [::]:10256 if bindAddress is IPv6; none disables",
+        socket_field(FIELD(healthz), Port{10256})},
        {"metricsBindAddress", "--metrics-bind-address", T::text, "127.0.0.1:10249", honoured,
         "where /metrics, /proxyMode and /configz are served; [::1]:10249 if bindAddress is IPv6; none disables",
         socket_field(FIELD(metrics), Port{10249})},
        {"bindAddressHardFail", "--bind-address-hard-fail", T::boolean, "false", honoured,
-        "end the process where one of these two addresses cannot be bound", boolean_field(FIELD(bind_address_hard_fail))},
+        "end the process where one of these two addresses cannot be bound",
+        boolean_field(FIELD(bind_address_hard_fail))},
        {"hostnameOverride", "--hostname-override", T::text, "", honoured, "the Node's name, if it is not the host name",
         text_field(FIELD(hostname_override), "text", any_text)},
        {"clientConnection.kubeconfig", "--kubeconfig", T::text, "", honoured,
-        "how to reach the API server; \"\" means the Pod's service account", text_field(FIELD(kubeconfig), "a path", any_text)},
+        "how to reach the API server; \"\" means the Pod's service account",
+        text_field(FIELD(kubeconfig), "a path", any_text)},
        {"detectLocalMode", "--detect-local-mode", T::text, "ClusterCIDR", honoured,
         "how traffic of this node's pods is told from other traffic",
-        choice_field(FIELD(detect_local_mode), std::vector<Name<DetectLocalMode>>{
-            {"ClusterCIDR", DetectLocalMode::cluster_cidr}, {"NodeCIDR", DetectLocalMode::node_cidr},
-            {"BridgeInterface", DetectLocalMode::bridge_interface},
-            {"InterfaceNamePrefix", DetectLocalMode::interface_name_prefix}})},
-       {"detectLocal.bridgeInterface", "--pod-bridge-interface", T::text, "", honoured, "for detectLocalMode BridgeInterface",
+        choice_field(
+            FIELD(detect_local_mode),
+            std::vector<Name<DetectLocalMode>>{{"ClusterCIDR", DetectLocalMode::cluster_cidr},
+                                               {"NodeCIDR", DetectLocalMode::node_cidr},
+                                               {"BridgeInterface", DetectLocalMode::bridge_interface},
+                                               {"InterfaceNamePrefix", DetectLocalMode::interface_name_prefix}})},
+       {"detectLocal.bridgeInterface", "--pod-bridge-interface", T::text, "", honoured,
+        "for detectLocalMode BridgeInterface",
         text_field(FIELD(bridge_interface), "an interface name of at most 15 characters", is_link_name)},
-       {"detectLocal.interfaceNamePrefix", "--pod-interface-name-prefix", T::text, "", honoured, "for detectLocalMode InterfaceNamePrefix",
-        text_field(FIELD(interface_name_prefix), "the beginning of an interface name, at most 15 characters", is_link_name)},
-       {"clusterCIDR", "--cluster-cidr", T::text, "", honoured, "the pods' addresses: one CIDR, or one per family, comma-separated", cluster_cidr_field()},
+       {"detectLocal.interfaceNamePrefix", "--pod-interface-name-prefix", T::text, "", honoured,
+        "for detectLocalMode InterfaceNamePrefix",
+        text_field(FIELD(interface_name_prefix), "the beginning of an interface name, at most 15 characters",
+                   is_link_name)},
+       {"clusterCIDR", "--cluster-cidr", T::text, "", honoured,
+        "the pods' addresses: one CIDR, or one per family, comma-separated", cluster_cidr_field()},
        {"nodePortAddresses", "--nodeport-addresses", T::list, "[]", honoured,
-        "which node addresses serve NodePorts: CIDRs, primary, localhost, all; empty means all", node_port_addresses_field()},
+        "which node addresses serve NodePorts: CIDRs, primary, localhost, all; empty means all",
+        node_port_addresses_field()},
        {"oomScoreAdj", "--oom-score-adj", T::integer, "-999", honoured, "oom_score_adj of the process",
         integer_field(FIELD(oom_score_adj), -1000, 1000)},
        {"configSyncPeriod", "--config-sync-period", T::duration, "15m", honoured, "how often the watches are renewed",
@@ -209,29 +230,31 @@ void add_ipvs(std::vector<Option>& table) {
   table.insert(
       table.end(),
       {{"ipvs.syncPeriod", "--ipvs-sync-period", T::duration, "30s", Use::checked,
-        "there is no periodic resync to set the time of", duration_field(FIELD(ipvs.sync_period), milliseconds(30'000), milliseconds(1))},
-       {"ipvs.minSyncPeriod", "--ipvs-min-sync-period", T::duration, "0s", honoured, "least time between two writes for one Service",
-        duration_field(FIELD(ipvs.min_sync_period), milliseconds(0))},
+        "there is no periodic resync to set the time of",
+        duration_field(FIELD(ipvs.sync_period), milliseconds(30'000), milliseconds(1))},
+       {"ipvs.minSyncPeriod", "--ipvs-min-sync-period", T::duration, "0s", honoured,
+        "least time between two writes for one Service", duration_field(FIELD(ipvs.min_sync_period), milliseconds(0))},
        {"ipvs.scheduler", "--ipvs-scheduler", T::text, "", honoured, "the IPVS scheduler; \"\" means rr",
         text_field(FIELD(ipvs.scheduler), "the name of an IPVS scheduler such as rr", is_scheduler)},
-       {"ipvs.excludeCIDRs", "--ipvs-exclude-cidrs", T::list, "[]", honoured, "virtual servers in these are never touched",
-        cidr_list_field(FIELD(ipvs.exclude_cidrs))},
-       {"ipvs.strictARP", "--ipvs-strict-arp", T::boolean, "false", honoured, "answer ARP for VIPs on their own link only",
-        boolean_field(FIELD(ipvs.strict_arp))},
-       {"ipvs.tcpTimeout", "--ipvs-tcp-timeout", T::duration, "0s", honoured, "idle TCP connections; 0 leaves the kernel's",
-        duration_field(FIELD(ipvs.tcp_timeout), keep)},
-       {"ipvs.tcpFinTimeout", "--ipvs-tcpfin-timeout", T::duration, "0s", honoured, "TCP connections after a FIN; 0 leaves the kernel's",
-        duration_field(FIELD(ipvs.tcp_fin_timeout), keep)},
+       {"ipvs.excludeCIDRs", "--ipvs-exclude-cidrs", T::list, "[]", honoured,
+        "virtual servers in these are never touched", cidr_list_field(FIELD(ipvs.exclude_cidrs))},
+       {"ipvs.strictARP", "--ipvs-strict-arp", T::boolean, "false", honoured,
+        "answer ARP for VIPs on their own link only", boolean_field(FIELD(ipvs.strict_arp))},
+       {"ipvs.tcpTimeout", "--ipvs-tcp-timeout", T::duration, "0s", honoured,
+        "idle TCP connections; 0 leaves the kernel's", duration_field(FIELD(ipvs.tcp_timeout), keep)},
+       {"ipvs.tcpFinTimeout", "--ipvs-tcpfin-timeout", T::duration, "0s", honoured,
+        "TCP connections after a FIN; 0 leaves the kernel's", duration_field(FIELD(ipvs.tcp_fin_timeout), keep)},
        {"ipvs.udpTimeout", "--ipvs-udp-timeout", T::duration, "0s", honoured, "idle UDP flows; 0 leaves the kernel's",
         duration_field(FIELD(ipvs.udp_timeout), keep)},
-       {"iptables.masqueradeBit", "--iptables-masquerade-bit", T::integer, "14", honoured, "the bit of the packet mark that asks for masquerading",
-        integer_field(FIELD(masquerade_bit), 0, 31)},
-       {"iptables.masqueradeAll", "--masquerade-all", T::boolean, "false", honoured, "masquerade all traffic to Services",
-        boolean_field(FIELD(masquerade_all))},
-       {"iptables.syncPeriod", "--iptables-sync-period", T::duration, "30s", honoured, "twice this is how long a change may wait before /livez fails",
+       {"iptables.masqueradeBit", "--iptables-masquerade-bit", T::integer, "14", honoured,
+        "the bit of the packet mark that asks for masquerading", integer_field(FIELD(masquerade_bit), 0, 31)},
+       {"iptables.masqueradeAll", "--masquerade-all", T::boolean, "false", honoured,
+        "masquerade all traffic to Services", boolean_field(FIELD(masquerade_all))},
+       {"iptables.syncPeriod", "--iptables-sync-period", T::duration, "30s", honoured,
+        "twice this is how long a change may wait before /livez fails",
         duration_field(FIELD(iptables_sync_period), milliseconds(30'000), milliseconds(1))},
-       {"iptables.minSyncPeriod", "--iptables-min-sync-period", T::duration, "1s", Use::checked, "of iptables mode only",
-        duration_field(FIELD(iptables_min_sync_period), milliseconds(1'000))}});
+       {"iptables.minSyncPeriod", "--iptables-min-sync-period", T::duration, "1s", Use::checked,
+        "of iptables mode only", duration_field(FIELD(iptables_min_sync_period), milliseconds(1'000))}});
 }
 
 void add_conntrack(std::vector<Option>& table) {
@@ -239,24 +262,27 @@ void add_conntrack(std::vector<Option>& table) {
   const seconds keep(0);
   table.insert(
       table.end(),
-      {{"conntrack.maxPerCore", "--conntrack-max-per-core", T::integer, "32768", honoured, "nf_conntrack_max per core; 0 leaves it",
-        integer_field(FIELD(conntrack.max_per_core), 0, int32_max)},
+      {{"conntrack.maxPerCore", "--conntrack-max-per-core", T::integer, "32768", honoured,
+        "nf_conntrack_max per core; 0 leaves it", integer_field(FIELD(conntrack.max_per_core), 0, int32_max)},
        {"conntrack.min", "--conntrack-min", T::integer, "131072", honoured, "least nf_conntrack_max",
         integer_field(FIELD(conntrack.min), 0, int32_max)},
-       {"conntrack.tcpEstablishedTimeout", "--conntrack-tcp-timeout-established", T::duration, "24h", honoured, "0 leaves the kernel's",
-        duration_field(FIELD(conntrack.tcp_established_timeout), keep)},
-       {"conntrack.tcpCloseWaitTimeout", "--conntrack-tcp-timeout-close-wait", T::duration, "1h", honoured, "0 leaves the kernel's",
-        duration_field(FIELD(conntrack.tcp_close_wait_timeout), keep)},
-       {"conntrack.tcpBeLiberal", "--conntrack-tcp-be-liberal", T::boolean, "false", honoured, "nf_conntrack_tcp_be_liberal",
-        boolean_field(FIELD(conntrack.tcp_be_liberal))},
+       {"conntrack.tcpEstablishedTimeout", "--conntrack-tcp-timeout-established", T::duration, "24h", honoured,
+        "0 leaves the kernel's", duration_field(FIELD(conntrack.tcp_established_timeout), keep)},
+       {"conntrack.tcpCloseWaitTimeout", "--conntrack-tcp-timeout-close-wait", T::duration, "1h", honoured,
+        "0 leaves the kernel's", duration_field(FIELD(conntrack.tcp_close_wait_timeout), keep)},
+       {"conntrack.tcpBeLiberal", "--conntrack-tcp-be-liberal", T::boolean, "false", honoured,
+        "nf_conntrack_tcp_be_liberal", boolean_field(FIELD(conntrack.tcp_be_liberal))},
        {"conntrack.udpTimeout", "--conntrack-udp-timeout", T::duration, "0s", honoured, "0 leaves the kernel's",
         duration_field(FIELD(conntrack.udp_timeout), keep)},
-       {"conntrack.udpStreamTimeout", "--conntrack-udp-timeout-stream", T::duration, "0s", honoured, "0 leaves the kernel's",
-        duration_field(FIELD(conntrack.udp_stream_timeout), keep)},
-       {"ipvsd.iptablesBackend", "", T::text, "auto", honoured, "auto, legacy or nft: which iptables the constant rules go to",
-        choice_field(FIELD(own.iptables_backend), std::vector<Name<IptablesChoice>>{
-            {"auto", IptablesChoice::automatic}, {"legacy", IptablesChoice::legacy}, {"nft", IptablesChoice::nft}})},
-       {"ipvsd.rulesAuditPeriod", "", T::duration, "30s", honoured, "how often the constant rules are checked and repaired",
+       {"conntrack.udpStreamTimeout", "--conntrack-udp-timeout-stream", T::duration, "0s", honoured,
+        "0 leaves the kernel's", duration_field(FIELD(conntrack.udp_stream_timeout), keep)},
+       {"ipvsd.iptablesBackend", "", T::text, "auto", honoured,
+        "auto, legacy or nft: which iptables the constant rules go to",
+        choice_field(FIELD(own.iptables_backend), std::vector<Name<IptablesChoice>>{{"auto", IptablesChoice::automatic},
+                                                                                    {"legacy", IptablesChoice::legacy},
+                                                                                    {"nft", IptablesChoice::nft}})},
+       {"ipvsd.rulesAuditPeriod", "", T::duration, "30s", honoured,
+        "how often the constant rules are checked and repaired",
         duration_field(FIELD(own.rules_audit_period), seconds(30), seconds(1))},
        {"ipvsd.auditPeriod", "", T::duration, "5m", honoured, "how long one checking pass over all of IPVS takes",
         duration_field(FIELD(own.audit_period), seconds(300), seconds(1))}});
@@ -268,9 +294,11 @@ void add_ignored(std::vector<Option>& table) {
   table.insert(
       table.end(),
       {ignored("enableProfiling", "--profiling", T::boolean, "false", "there is no Go profiler"),
-       ignored("showHiddenMetricsForVersion", "--show-hidden-metrics-for-version", T::text, "", "there are no hidden metrics"),
+       ignored("showHiddenMetricsForVersion", "--show-hidden-metrics-for-version", T::text, "",
+               "there are no hidden metrics"),
        ignored("clientConnection.acceptContentTypes", "", T::text, "", json),
-       ignored("clientConnection.contentType", "--kube-api-content-type", T::text, "application/vnd.kubernetes.protobuf", json),
+       ignored("clientConnection.contentType", "--kube-api-content-type", T::text,
+               "application/vnd.kubernetes.protobuf", json),
        ignored("clientConnection.qps", "--kube-api-qps", T::number, "5", "three watches need no limit"),
        ignored("clientConnection.burst", "--kube-api-burst", T::integer, "10", "three watches need no limit"),
        ignored("logging.format", "--logging-format", T::text, "text", logging),
@@ -279,10 +307,12 @@ void add_ignored(std::vector<Option>& table) {
        ignored("logging.vmodule", "", T::anything, "", logging),
        ignored("logging.options", "", T::anything, "", logging),
        ignored("featureGates", "--feature-gates", T::map, "{}", "there are no feature gates"),
-       ignored("iptables.localhostNodePorts", "--iptables-localhost-nodeports", T::boolean, "true", "of iptables mode only"),
+       ignored("iptables.localhostNodePorts", "--iptables-localhost-nodeports", T::boolean, "true",
+               "of iptables mode only"),
        ignored("iptables.snatNodeInternalIP", "", T::boolean, "false", "of iptables mode only"),
        ignored("portRange", "--proxy-port-range", T::text, "", "of the removed userspace mode"),
-       ignored("nftables.masqueradeBit", "--nftables-masquerade-bit", T::integer, "14", "of nftables mode; see iptables.masqueradeBit"),
+       ignored("nftables.masqueradeBit", "--nftables-masquerade-bit", T::integer, "14",
+               "of nftables mode; see iptables.masqueradeBit"),
        ignored("nftables.masqueradeAll", "", T::boolean, "false", "of nftables mode; see iptables.masqueradeAll"),
        ignored("nftables.syncPeriod", "--nftables-sync-period", T::duration, "30s", "of nftables mode"),
        ignored("nftables.minSyncPeriod", "--nftables-min-sync-period", T::duration, "1s", "of nftables mode"),
@@ -344,7 +374,8 @@ std::string config_json(const Config& config) {
   for (const auto& option : options()) {
     if (option.use == Use::ignored) continue;
     const auto text = option.field.get(config);
-    const bool bare = option.type == OptionType::boolean || option.type == OptionType::integer || option.type == OptionType::list;
+    const bool bare =
+        option.type == OptionType::boolean || option.type == OptionType::integer || option.type == OptionType::list;
     const auto dot = option.name.find('.');
     const auto name = option.name.substr(dot == std::string::npos ? 0 : dot + 1);
     const auto member = fmt::format("{}:{}", json_text(name), bare ? text : json_text(text));

@@ -1,5 +1,6 @@
-// The option table: every field of KubeProxyConfiguration v1alpha1 and of our own section, with the flag that sets it, its
-// type, default and meaning. The file reader, the command line, /configz and the check of docs/configuration.md all go by it.
+// The option table: every field of KubeProxyConfiguration v1alpha1 and of our own section, with the flag that sets it,
+// its type, default and meaning. The file reader, the command line, /configz and the check of docs/configuration.md all
+// go by it.
 #pragma once
 
 #include <functional>
@@ -35,8 +36,8 @@ struct Field {
 };
 
 struct Option {
-  std::string name;           // "ipvs.syncPeriod"
-  std::string flag;           // "--ipvs-sync-period"; "" if there is none
+  std::string name;  // "ipvs.syncPeriod"
+  std::string flag;  // "--ipvs-sync-period"; "" if there is none
   OptionType type = OptionType::text;
   std::string default_value;  // as Field::get prints it
   Use use = Use::honoured;

@@ -99,8 +99,8 @@ class TreeBuilder final : public YAML::EventHandler {
     for (std::size_t i = 1; i < sorted.size(); ++i)
       if (sorted[i]->key == sorted[i - 1]->key)
         document.duplicates.push_back(
-            {sorted[i]->line, fmt::format("{}: given twice, first on line {}", sorted[i]->key.substr(0, 64),
-                                          sorted[i - 1]->line)});
+            {sorted[i]->line,
+             fmt::format("{}: given twice, first on line {}", sorted[i]->key.substr(0, 64), sorted[i - 1]->line)});
   }
 
   std::vector<Open> open_;
@@ -127,7 +127,9 @@ std::string YamlNode::shown() const {
 }
 
 tl::expected<YamlDocument, YamlError> parse_yaml(std::string_view text) {
-  const auto refuse = [](int line, std::string what) { return tl::unexpected<YamlError>(YamlError{line, std::move(what)}); };
+  const auto refuse = [](int line, std::string what) {
+    return tl::unexpected<YamlError>(YamlError{line, std::move(what)});
+  };
   if (text.size() > yaml_size_limit)
     return refuse(1, fmt::format("{} bytes: larger than the limit of {} bytes", text.size(), yaml_size_limit));
   if (const auto nul = text.find('\0'); nul != std::string_view::npos)

@@ -18,9 +18,9 @@ struct YamlMember;
 struct YamlNode {
   enum class Kind { null, scalar, list, map };
   Kind kind = Kind::null;
-  int line = 0;         // from 1
-  std::string text;     // of a scalar
-  bool quoted = false;  // the scalar was written in quotes: a string whatever it looks like
+  int line = 0;                     // from 1
+  std::string text;                 // of a scalar
+  bool quoted = false;              // the scalar was written in quotes: a string whatever it looks like
   std::vector<YamlNode> items;      // of a list
   std::vector<YamlMember> members;  // of a map, in the order of the text
 
@@ -42,7 +42,7 @@ struct YamlError {
 };
 
 struct YamlDocument {
-  YamlNode root;  // null for an empty text
+  YamlNode root;                      // null for an empty text
   std::vector<YamlError> duplicates;  // keys that a map has twice
 };
 

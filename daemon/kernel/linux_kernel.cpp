@@ -17,11 +17,26 @@ Channel channel_of(const Operation& operation) {
 }
 
 // What IPVS, the sets and the rules use, the tables excepted: those of the backend that is not used must not appear.
-constexpr std::array<std::string_view, 20> modules{
-    "ip_vs",        "ip_vs_rr",          "nf_conntrack",       "dummy",        "ip_set",
-    "ip_set_hash_ip", "ip_set_hash_ipport", "ip_set_hash_ipportip", "ip_set_hash_ipportnet", "ip_set_bitmap_port",
-    "xt_set",       "xt_comment",        "xt_mark",            "xt_conntrack", "xt_addrtype",
-    "xt_physdev",   "xt_MASQUERADE",     "ipt_REJECT",         "ip6t_REJECT",  "xt_nat"};
+constexpr std::array<std::string_view, 20> modules{"ip_vs",
+                                                   "ip_vs_rr",
+                                                   "nf_conntrack",
+                                                   "dummy",
+                                                   "ip_set",
+                                                   "ip_set_hash_ip",
+                                                   "ip_set_hash_ipport",
+                                                   "ip_set_hash_ipportip",
+                                                   "ip_set_hash_ipportnet",
+                                                   "ip_set_bitmap_port",
+                                                   "xt_set",
+                                                   "xt_comment",
+                                                   "xt_mark",
+                                                   "xt_conntrack",
+                                                   "xt_addrtype",
+                                                   "xt_physdev",
+                                                   "xt_MASQUERADE",
+                                                   "ipt_REJECT",
+                                                   "ip6t_REJECT",
+                                                   "xt_nat"};
 
 }  // namespace
 
@@ -65,13 +80,13 @@ std::vector<Failure> LinuxKernel::execute(std::span<const Operation> operations)
 
 Result<KernelState> LinuxKernel::observe() {
   KernelState state;
-  const auto servers = ipvs_.dump_virtual_servers(
-      [&](const nl::VirtualServerRecord& record) { state.servers.push_back({record.server, {}}); });
+  const auto servers = ipvs_.dump_virtual_servers([&](const nl::VirtualServerRecord& record) {
+    state.servers.push_back({record.server, {}});
+  });
   if (!servers) return fail(servers.error());
   for (auto& found : state.servers) {
-    const auto destinations = ipvs_.dump_destinations(found.server.key, [&](const nl::DestinationRecord& record) {
-      found.destinations.push_back(record.observed);
-    });
+    const auto destinations = ipvs_.dump_destinations(
+        found.server.key, [&](const nl::DestinationRecord& record) { found.destinations.push_back(record.observed); });
     if (!destinations) return fail(destinations.error());
   }
   const auto addresses = links_.addresses();

@@ -56,8 +56,8 @@ std::vector<Sysctl> wanted_sysctls(const Config& config, KernelVersion kernel, u
   }
   const auto& conntrack = config.conntrack;
   if (const std::uint64_t per_core = conntrack.max_per_core.value_or(0); per_core > 0)
-    sysctls.push_back({"net/netfilter/nf_conntrack_max",
-                       std::max<std::uint64_t>(per_core * cpus, conntrack.min.value_or(0)), true});
+    sysctls.push_back(
+        {"net/netfilter/nf_conntrack_max", std::max<std::uint64_t>(per_core * cpus, conntrack.min.value_or(0)), true});
   const auto seconds = [&](const char* name, std::chrono::seconds value) {
     if (value.count() > 0)
       sysctls.push_back({fmt::format("net/netfilter/{}", name), static_cast<std::uint64_t>(value.count())});
@@ -78,8 +78,8 @@ void apply_sysctls(const std::vector<Sysctl>& sysctls, const std::function<void(
     if (current && (*current == sysctl.value || (sysctl.at_least && *current > sysctl.value))) continue;
     errno = 0;
     if (write_number(path, sysctl.value)) continue;
-    warn(fmt::format("sysctl {} is {} and cannot be set ({}): it must be {}{}; set it on the host",
-                     dotted(sysctl.path), current ? std::to_string(*current) : "unreadable", std::strerror(errno),
+    warn(fmt::format("sysctl {} is {} and cannot be set ({}): it must be {}{}; set it on the host", dotted(sysctl.path),
+                     current ? std::to_string(*current) : "unreadable", std::strerror(errno),
                      sysctl.at_least ? "at least " : "", sysctl.value));
   }
 }

@@ -27,8 +27,8 @@ struct KernelVersion {
 // What is to be set for this configuration on this kernel with so many CPUs, in order. Pure.
 [[nodiscard]] std::vector<Sysctl> wanted_sysctls(const Config& config, KernelVersion kernel, unsigned cpus);
 
-// Writes what differs. A setting that cannot be written (a read-only /proc/sys in a container) is no error as long as the
-// operator is told: `warn` gets one line each with the value that is needed. `root` replaces "/proc/sys" in tests.
+// Writes what differs. A setting that cannot be written (a read-only /proc/sys in a container) is no error as long as
+// the operator is told: `warn` gets one line each with the value that is needed. `root` replaces "/proc/sys" in tests.
 void apply_sysctls(const std::vector<Sysctl>& sysctls, const std::function<void(const std::string&)>& warn,
                    const std::string& root = "/proc/sys");
 

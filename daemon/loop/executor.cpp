@@ -16,11 +16,9 @@ Subject subject_of(const Operation& operation) {
   const auto& entry = std::get<SetEntry>(operation.target);
   switch (entry.set.kind) {
     case SetKind::node_port_tcp:
-    case SetKind::node_port_local_tcp:
-      return {IpAddress::any(entry.set.family), Protocol::tcp, entry.port, 0};
+    case SetKind::node_port_local_tcp: return {IpAddress::any(entry.set.family), Protocol::tcp, entry.port, 0};
     case SetKind::node_port_udp:
-    case SetKind::node_port_local_udp:
-      return {IpAddress::any(entry.set.family), Protocol::udp, entry.port, 0};
+    case SetKind::node_port_local_udp: return {IpAddress::any(entry.set.family), Protocol::udp, entry.port, 0};
     default: return {entry.address, entry.protocol, entry.port, 0};
   }
 }

@@ -42,8 +42,7 @@ void count(const ClusterEvent& event, Metrics& metrics) {
 
 }  // namespace
 
-Loop::Loop(Parts parts, Options options)
-    : parts_(parts), options_(options), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+Loop::Loop(Parts parts, Options options) : parts_(parts), options_(options), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
 
 Result<void> Loop::watch(int fd) {
   epoll_event event{};
@@ -59,8 +58,8 @@ Result<void> Loop::run() {
   bool more = true;
   for (;;) {
     std::array<epoll_event, 4> events{};
-    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(),
-                                   timeout_ms(std::chrono::steady_clock::now(), more));
+    const int count =
+        ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms(std::chrono::steady_clock::now(), more));
     if (count < 0 && errno != EINTR) return fail_errno(errno, "epoll_wait");
     for (int i = 0; i < count; ++i)
       if (events[static_cast<std::size_t>(i)].data.fd == parts_.signal_fd) return {};
@@ -140,8 +139,7 @@ void Loop::report() {
     for (std::size_t verb = 0; verb < 3; ++verb)
       for (std::size_t result = 0; result < 2; ++result) {
         const auto count = tally.operations[kind][verb][result] - reported_.operations[kind][verb][result];
-        if (count > 0)
-          metrics.operations(static_cast<ObjectKind>(kind), static_cast<Verb>(verb), result == 0, count);
+        if (count > 0) metrics.operations(static_cast<ObjectKind>(kind), static_cast<Verb>(verb), result == 0, count);
       }
   for (auto calls = reported_.calls; calls < tally.calls; ++calls) metrics.netlink_batch();
   reported_ = tally;

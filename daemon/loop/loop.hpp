@@ -21,7 +21,7 @@ class Loop {
     Inbox& inbox;
     HealthState& health;
     Metrics& metrics;
-    int signal_fd;  // SIGTERM, SIGINT: ends the loop
+    int signal_fd;                         // SIGTERM, SIGINT: ends the loop
     std::function<bool()> rules_in_place;  // nothing is written before
     std::function<void(const Node*)> node_changed;
     std::function<std::vector<WatchStatus>()> watches;  // for the metrics

@@ -9,8 +9,8 @@
 namespace ipvsd {
 namespace {
 
-// Services recomputed before the loop looks at its other inputs again. A Service of ten endpoints costs the kernel about
-// 50 us, so this is some milliseconds.
+// Services recomputed before the loop looks at its other inputs again. A Service of ten endpoints costs the kernel
+// about 50 us, so this is some milliseconds.
 constexpr std::size_t services_per_step = 128;
 
 std::vector<IpAddress> first_of_each_family(const std::vector<IpAddress>& addresses) {
@@ -68,8 +68,8 @@ void Reconciler::notice(const Notification& notification) {
       if (ledger_.observed(change->address.address, change->present) && !change->present) ++counters_.drift_addresses;
       return;
     }
-    const bool changed = change->present ? addresses_.insert(change->address).second
-                                         : addresses_.erase(change->address) > 0;
+    const bool changed =
+        change->present ? addresses_.insert(change->address).second : addresses_.erase(change->address) > 0;
     view_stale_ = view_stale_ || changed;
   } else if (const auto* link = std::get_if<LinkChange>(&notification)) {
     if (link->link == ipvs_link_name) unprepared_ = unprepared_ || !link->present;
@@ -86,7 +86,8 @@ void Reconciler::refresh_view() {
     primary = first_of_each_family(node->addresses);
   }
   const Node* node = cluster_.node();
-  NodeView view = node_view(policy_, node != nullptr ? node->zone : "", primary, {addresses_.begin(), addresses_.end()});
+  NodeView view =
+      node_view(policy_, node != nullptr ? node->zone : "", primary, {addresses_.begin(), addresses_.end()});
   view_stale_ = false;
   if (view == view_) return;
   view_ = std::move(view);
@@ -145,8 +146,9 @@ void Reconciler::report_conflicts() {
   auto conflicts = ledger_.conflicts();
   for (const auto& conflict : conflicts)
     if (std::find(conflicts_.begin(), conflicts_.end(), conflict) == conflicts_.end())
-      warn_(fmt::format("{}: Service {} and the older Service {} both want it; {} keeps it", conflict.server.to_string(),
-                        conflict.loser.to_string(), conflict.owner.to_string(), conflict.owner.to_string()));
+      warn_(fmt::format("{}: Service {} and the older Service {} both want it; {} keeps it",
+                        conflict.server.to_string(), conflict.loser.to_string(), conflict.owner.to_string(),
+                        conflict.owner.to_string()));
   conflicts_ = std::move(conflicts);
 }
 

@@ -29,8 +29,8 @@ class Reconciler {
   bool step(Instant now);
   // Removes drained destinations of the next `limit` virtual servers; returns whether all have had their turn.
   bool poll_drains(Instant now, std::size_t limit);
-  // Compares so many virtual servers and sets, the next ones, with the kernel, and repairs. Returns true at the end of a
-  // pass over everything.
+  // Compares so many virtual servers and sets, the next ones, with the kernel, and repairs. Returns true at the end of
+  // a pass over everything.
   bool audit(std::size_t servers, std::size_t sets = 1);
 
   // The first complete view of the API is in the kernel, and what it did not mention is gone.

@@ -13,8 +13,7 @@ std::optional<std::string> not_from_first(const std::vector<Cidr>& cidrs, Family
 std::optional<std::string> local_match(const Config& config, const Node* node, Family family) {
   switch (config.detect_local_mode) {
     case DetectLocalMode::cluster_cidr: return not_from_first(config.cluster_cidrs, family);
-    case DetectLocalMode::node_cidr:
-      return node == nullptr ? std::nullopt : not_from_first(node->pod_cidrs, family);
+    case DetectLocalMode::node_cidr: return node == nullptr ? std::nullopt : not_from_first(node->pod_cidrs, family);
     case DetectLocalMode::bridge_interface:
     case DetectLocalMode::interface_name_prefix: {
       const bool bridge = config.detect_local_mode == DetectLocalMode::bridge_interface;
@@ -36,7 +35,9 @@ RulesConfig rules_config(const Config& config, const Node* node, Family family) 
 }
 
 RulesKeeper::RulesKeeper(Iptables iptables, std::chrono::seconds audit_period, Report report)
-    : iptables_(std::move(iptables)), audit_period_(audit_period), report_(std::move(report)),
+    : iptables_(std::move(iptables)),
+      audit_period_(audit_period),
+      report_(std::move(report)),
       thread_([this] { run(); }) {}
 
 void RulesKeeper::want(Family family, RulesConfig config) {
@@ -81,8 +82,10 @@ void RulesKeeper::run() {
       lock.unlock();
       const auto ensured = iptables_.ensure(family, config);
       lock.lock();
-      if (ensured) entry.in_place = true;
-      else pause = std::chrono::seconds(1);
+      if (ensured)
+        entry.in_place = true;
+      else
+        pause = std::chrono::seconds(1);
       lock.unlock();
       report_(family, ensured);
       lock.lock();

@@ -1,5 +1,5 @@
-// Keeps the constant iptables rules in place, on a thread of its own: iptables-restore takes as long as it takes, and it
-// is never on the path of a change.
+// Keeps the constant iptables rules in place, on a thread of its own: iptables-restore takes as long as it takes, and
+// it is never on the path of a change.
 #pragma once
 
 #include <array>

@@ -17,9 +17,9 @@ class SoleWriter {
   explicit SoleWriter(OtherProxy other_proxy, std::string name = "kube-ipvsd")
       : other_proxy_(std::move(other_proxy)), name_(std::move(name)) {}
 
-  // Who writes already, or empty: we may. Holds the claim until destruction. The claim against a second kube-ipvsd is an
-  // abstract unix socket name: unlike a file it belongs to the network namespace, just as the IPVS table does, and it
-  // vanishes with the process (unix(7)).
+  // Who writes already, or empty: we may. Holds the claim until destruction. The claim against a second kube-ipvsd is
+  // an abstract unix socket name: unlike a file it belongs to the network namespace, just as the IPVS table does, and
+  // it vanishes with the process (unix(7)).
   [[nodiscard]] std::optional<std::string> claim();
 
  private:

@@ -28,7 +28,8 @@ HealthAnswer HealthState::answer(Moment now) const {
   for (const auto& state : families_) {
     if (!state.updated) continue;
     if (state.queued && now.steady - state.queued->steady > timeout_) return {false, eligible_, state.updated};
-    if (!answer.last_updated || state.updated->steady > answer.last_updated->steady) answer.last_updated = state.updated;
+    if (!answer.last_updated || state.updated->steady > answer.last_updated->steady)
+      answer.last_updated = state.updated;
   }
   return answer;
 }
@@ -41,7 +42,8 @@ std::string healthz_body(const HealthAnswer& answer, Moment now, Moment started)
 
 std::string livez_body(const HealthAnswer& answer, Moment now, Moment started) {
   const auto last = answer.healthy ? std::optional(now) : answer.last_updated;
-  return fmt::format(R"({{"lastUpdated": "{}","currentTime": "{}"}})", go_time_text(last, started), go_time_text(now, started));
+  return fmt::format(R"({{"lastUpdated": "{}","currentTime": "{}"}})", go_time_text(last, started),
+                     go_time_text(now, started));
 }
 
 std::string go_time_text(const std::optional<Moment>& moment, Moment started) {
@@ -52,8 +54,9 @@ std::string go_time_text(const std::optional<Moment>& moment, Moment started) {
   std::string fraction = rest == 0 ? "" : fmt::format(".{:09}", rest);
   while (fraction.ends_with('0')) fraction.pop_back();
   const auto running = duration_cast<nanoseconds>(moment->steady - started.steady).count();
-  return fmt::format("{:%Y-%m-%d %H:%M:%S}{} +0000 UTC m={}{}.{:09}", fmt::gmtime(system_clock::to_time_t(second)), fraction,
-                     running < 0 ? '-' : '+', std::abs(running / 1'000'000'000), std::abs(running % 1'000'000'000));
+  return fmt::format("{:%Y-%m-%d %H:%M:%S}{} +0000 UTC m={}{}.{:09}", fmt::gmtime(system_clock::to_time_t(second)),
+                     fraction, running < 0 ? '-' : '+', std::abs(running / 1'000'000'000),
+                     std::abs(running % 1'000'000'000));
 }
 
 }  // namespace ipvsd

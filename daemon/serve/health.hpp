@@ -59,8 +59,8 @@ class HealthState {
 [[nodiscard]] std::string healthz_body(const HealthAnswer& answer, Moment now, Moment started);
 [[nodiscard]] std::string livez_body(const HealthAnswer& answer, Moment now, Moment started);
 
-// Go's time.Time.String() in UTC: "2024-05-01 10:00:00.123456789 +0000 UTC m=+12.300000000"; an empty moment is Go's zero
-// time, "0001-01-01 00:00:00 +0000 UTC".
+// Go's time.Time.String() in UTC: "2024-05-01 10:00:00.123456789 +0000 UTC m=+12.300000000"; an empty moment is Go's
+// zero time, "0001-01-01 00:00:00 +0000 UTC".
 [[nodiscard]] std::string go_time_text(const std::optional<Moment>& moment, Moment started);
 
 }  // namespace ipvsd

@@ -26,7 +26,8 @@ constexpr std::size_t request_limit = 16384;
 // One connection. httplib's own stream has a time limit per read only, and nothing that ends it early.
 class BoundedStream final : public httplib::Stream {
  public:
-  BoundedStream(int socket, int stop_fd) : socket_(socket), stop_fd_(stop_fd), deadline_(Clock::now() + connection_time) {}
+  BoundedStream(int socket, int stop_fd)
+      : socket_(socket), stop_fd_(stop_fd), deadline_(Clock::now() + connection_time) {}
 
   [[nodiscard]] bool is_readable() const override { return used_ < filled_ || wait(POLLIN); }
   [[nodiscard]] bool is_writable() const override { return wait(POLLOUT); }
@@ -120,15 +121,17 @@ class Listener::Server final : public httplib::Server {
       const int on = 1;
       ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     });
-    set_pre_routing_handler([responder = std::move(responder)](const httplib::Request& request, httplib::Response& response) {
-      auto answer = responder(request.path);
-      response.status = answer.status;
-      response.set_header("X-Content-Type-Options", "nosniff");
-      response.set_content(std::move(answer.body), answer.content_type);
-      return HandlerResponse::Handled;
-    });
+    set_pre_routing_handler(
+        [responder = std::move(responder)](const httplib::Request& request, httplib::Response& response) {
+          auto answer = responder(request.path);
+          response.status = answer.status;
+          response.set_header("X-Content-Type-Options", "nosniff");
+          response.set_content(std::move(answer.body), answer.content_type);
+          return HandlerResponse::Handled;
+        });
     // kube-proxy's answers do not have it, and HTTP/1.1 lets a server close at any time.
-    set_post_routing_handler([](const httplib::Request&, httplib::Response& response) { response.headers.erase("Connection"); });
+    set_post_routing_handler(
+        [](const httplib::Request&, httplib::Response& response) { response.headers.erase("Connection"); });
   }
   ~Server() override { end(); }
 
@@ -198,7 +201,8 @@ Result<void> Listener::bind() {
   const int error = errno;
   const auto what = fmt::format("listen on {}", address_.to_string());
   if (!bound && error == EADDRINUSE)
-    return fail_errno(error, what + ": another process has this address; is kube-proxy or another kube-ipvsd running here?");
+    return fail_errno(error,
+                      what + ": another process has this address; is kube-proxy or another kube-ipvsd running here?");
   if (!bound) return error > 0 ? fail_errno(error, what) : fail(Errc::unsupported, what);
   port_ = Port{static_cast<std::uint16_t>(port)};
   return {};
@@ -206,7 +210,8 @@ Result<void> Listener::bind() {
 
 Result<void> Listener::start() {
   if (port_ == Port{}) return fail(Errc::not_found, fmt::format("serve on {}: not bound", address_.to_string()));
-  if (!server_->run()) return fail(Errc::busy, fmt::format("serve on {}: its threads could not be started", address_.to_string()));
+  if (!server_->run())
+    return fail(Errc::busy, fmt::format("serve on {}: its threads could not be started", address_.to_string()));
   return {};
 }
 

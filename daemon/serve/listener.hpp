@@ -33,8 +33,8 @@ class Listener {
   // Takes the address. Error busy: somebody else has it, and that is how another living proxy shows; it can be tried
   // again. No SO_REUSEPORT, which would share the address with it instead.
   [[nodiscard]] Result<void> bind();
-  // After a bind() that succeeded, once: answers from now on, on threads of its own. Error not_found: not bound; busy: no
-  // threads to be had.
+  // After a bind() that succeeded, once: answers from now on, on threads of its own. Error not_found: not bound; busy:
+  // no threads to be had.
   [[nodiscard]] Result<void> start();
   // Ends the threads and gives the address back, within a second whatever clients do. Idempotent; final.
   void stop();

@@ -47,7 +47,9 @@ std::size_t index(Enum value) {
   return static_cast<std::size_t>(value);
 }
 double number(std::size_t value) { return static_cast<double>(value); }
-double seconds_since_epoch(Metrics::WallTime at) { return std::chrono::duration<double>(at.time_since_epoch()).count(); }
+double seconds_since_epoch(Metrics::WallTime at) {
+  return std::chrono::duration<double>(at.time_since_epoch()).count();
+}
 
 }  // namespace
 
@@ -123,16 +125,21 @@ void Metrics::Series::register_kube_proxy() {
   for (const auto family : families) {
     auto& own = per_family[index(family)];
     const Labels labels{{"ip_family", label(family)}};
-    own.sync_duration = &histogram("kubeproxy_sync_proxy_rules_duration_seconds", "SyncProxyRules latency in seconds", labels, sync_buckets());
-    own.programming_duration = &histogram("kubeproxy_network_programming_duration_seconds",
-                                          "In Cluster Network Programming Latency in seconds", labels, programming_buckets());
-    own.conntrack_duration = &histogram("kubeproxy_conntrack_reconciler_sync_duration_seconds", "ReconcileConntrackFlowsLatency latency in seconds",
-                                        labels, sync_buckets());
+    own.sync_duration = &histogram("kubeproxy_sync_proxy_rules_duration_seconds", "SyncProxyRules latency in seconds",
+                                   labels, sync_buckets());
+    own.programming_duration =
+        &histogram("kubeproxy_network_programming_duration_seconds",
+                   "In Cluster Network Programming Latency in seconds", labels, programming_buckets());
+    own.conntrack_duration = &histogram("kubeproxy_conntrack_reconciler_sync_duration_seconds",
+                                        "ReconcileConntrackFlowsLatency latency in seconds", labels, sync_buckets());
     own.conntrack_deleted = &counter("kubeproxy_conntrack_reconciler_deleted_entries_total",
                                      "Cumulative conntrack flows deleted by conntrack reconciler", labels);
-    own.synced = &gauge("kubeproxy_sync_proxy_rules_last_timestamp_seconds", "The last time proxy rules were successfully synced", labels);
-    own.queued = &gauge("kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds", "The last time a sync of proxy rules was queued", labels);
-    own.restore_failures = &counter("kubeproxy_sync_proxy_rules_iptables_restore_failures_total", "Cumulative proxy iptables restore failures", labels);
+    own.synced = &gauge("kubeproxy_sync_proxy_rules_last_timestamp_seconds",
+                        "The last time proxy rules were successfully synced", labels);
+    own.queued = &gauge("kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
+                        "The last time a sync of proxy rules was queued", labels);
+    own.restore_failures = &counter("kubeproxy_sync_proxy_rules_iptables_restore_failures_total",
+                                    "Cumulative proxy iptables restore failures", labels);
     const auto no_local = [&](const char* policy) {
       return &gauge("kubeproxy_sync_proxy_rules_no_local_endpoints_total",
                     "Number of services with a Local traffic policy and no endpoints",
@@ -141,10 +148,13 @@ void Metrics::Series::register_kube_proxy() {
     own.no_local_internal = no_local("internal");
     own.no_local_external = no_local("external");
   }
-  endpoint_pending = &gauge("kubeproxy_sync_proxy_rules_endpoint_changes_pending", "Pending proxy rules Endpoint changes");
-  endpoint_changes = &counter("kubeproxy_sync_proxy_rules_endpoint_changes_total", "Cumulative proxy rules Endpoint changes");
+  endpoint_pending =
+      &gauge("kubeproxy_sync_proxy_rules_endpoint_changes_pending", "Pending proxy rules Endpoint changes");
+  endpoint_changes =
+      &counter("kubeproxy_sync_proxy_rules_endpoint_changes_total", "Cumulative proxy rules Endpoint changes");
   service_pending = &gauge("kubeproxy_sync_proxy_rules_service_changes_pending", "Pending proxy rules Service changes");
-  service_changes = &counter("kubeproxy_sync_proxy_rules_service_changes_total", "Cumulative proxy rules Service changes");
+  service_changes =
+      &counter("kubeproxy_sync_proxy_rules_service_changes_total", "Cumulative proxy rules Service changes");
   for (const bool ok : {false, true}) {
     const Labels code{{"code", ok ? "200" : "503"}};
     healthz[ok] = &counter("kubeproxy_proxy_healthz_total", "Cumulative proxy healthz HTTP status", code);
@@ -156,15 +166,18 @@ void Metrics::Series::register_ours(std::string_view version) {
   for (std::size_t object = 0; object < object_labels.size(); ++object) {
     for (std::size_t verb = 0; verb < verb_labels.size(); ++verb)
       for (const bool ok : {false, true})
-        operations[object][verb][ok] = &counter("kube_ipvsd_operations_total", "Operations on kernel objects",
-                                                {{"object", object_labels[object]}, {"verb", verb_labels[verb]}, {"result", label(ok)}});
-    drift[object] = &counter("kube_ipvsd_drift_repaired_total", "Kernel objects found changed by somebody else and repaired",
-                             {{"object", object_labels[object]}});
+        operations[object][verb][ok] =
+            &counter("kube_ipvsd_operations_total", "Operations on kernel objects",
+                     {{"object", object_labels[object]}, {"verb", verb_labels[verb]}, {"result", label(ok)}});
+    drift[object] =
+        &counter("kube_ipvsd_drift_repaired_total", "Kernel objects found changed by somebody else and repaired",
+                 {{"object", object_labels[object]}});
   }
   for (const auto family : families)
     for (const bool ok : {false, true})
-      per_family[index(family)].rules_writes[ok] = &counter("kube_ipvsd_rules_writes_total", "Writes of the constant iptables rules",
-                                                            {{"family", label(family)}, {"result", label(ok)}});
+      per_family[index(family)].rules_writes[ok] =
+          &counter("kube_ipvsd_rules_writes_total", "Writes of the constant iptables rules",
+                   {{"family", label(family)}, {"result", label(ok)}});
   for (std::size_t i = 0; i < resource_labels.size(); ++i) {
     const Labels labels{{"resource", resource_labels[i]}};
     per_resource[i].events = &counter("kube_ipvsd_watch_events_total", "Events received", labels);
@@ -189,7 +202,8 @@ void Metrics::Series::refresh_process() {
   if (statm >> total >> pages) resident->Set(static_cast<double>(pages) * static_cast<double>(::sysconf(_SC_PAGESIZE)));
   std::error_code error;
   std::size_t fds = 0;
-  for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; !error && at != end; at.increment(error)) ++fds;
+  for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; !error && at != end; at.increment(error))
+    ++fds;
   // One of them is the directory itself.
   if (fds > 0) open_fds->Set(number(fds - 1));
   timespec time{};
@@ -200,12 +214,18 @@ void Metrics::Series::refresh_process() {
 Metrics::Metrics(std::string_view version) : series_(std::make_unique<Series>(version)) {}
 Metrics::~Metrics() = default;
 
-void Metrics::sync_duration(Family family, Seconds duration) { series_->per_family[index(family)].sync_duration->Observe(duration.count()); }
+void Metrics::sync_duration(Family family, Seconds duration) {
+  series_->per_family[index(family)].sync_duration->Observe(duration.count());
+}
 void Metrics::network_programming_duration(Family family, Seconds duration) {
   series_->per_family[index(family)].programming_duration->Observe(duration.count());
 }
-void Metrics::synced(Family family, WallTime at) { series_->per_family[index(family)].synced->Set(seconds_since_epoch(at)); }
-void Metrics::queued(Family family, WallTime at) { series_->per_family[index(family)].queued->Set(seconds_since_epoch(at)); }
+void Metrics::synced(Family family, WallTime at) {
+  series_->per_family[index(family)].synced->Set(seconds_since_epoch(at));
+}
+void Metrics::queued(Family family, WallTime at) {
+  series_->per_family[index(family)].queued->Set(seconds_since_epoch(at));
+}
 void Metrics::endpoint_change() { series_->endpoint_changes->Increment(); }
 void Metrics::service_change() { series_->service_changes->Increment(); }
 void Metrics::set_changes_pending(std::size_t services, std::size_t slices) {
@@ -229,15 +249,21 @@ void Metrics::operations(ObjectKind object, Verb verb, bool ok, std::size_t coun
 void Metrics::netlink_batch() { series_->batches->Increment(); }
 void Metrics::set_dirty_objects(std::size_t count) { series_->dirty->Set(number(count)); }
 void Metrics::retry() { series_->retries->Increment(); }
-void Metrics::drift_repaired(ObjectKind object, std::size_t count) { series_->drift[index(object)]->Increment(number(count)); }
-void Metrics::watch_events(Kind kind, std::size_t count) { series_->per_resource[index(kind)].events->Increment(number(count)); }
+void Metrics::drift_repaired(ObjectKind object, std::size_t count) {
+  series_->drift[index(object)]->Increment(number(count));
+}
+void Metrics::watch_events(Kind kind, std::size_t count) {
+  series_->per_resource[index(kind)].events->Increment(number(count));
+}
 void Metrics::watch_list(Kind kind) { series_->per_resource[index(kind)].lists->Increment(); }
 void Metrics::watch_restart(Kind kind) { series_->per_resource[index(kind)].restarts->Increment(); }
 void Metrics::rejected_object(Kind kind) { series_->per_resource[index(kind)].rejected->Increment(); }
 void Metrics::set_conflicts(std::size_t count) { series_->conflicts->Set(number(count)); }
 void Metrics::set_draining_destinations(std::size_t count) { series_->draining->Set(number(count)); }
 void Metrics::audit_finished() { series_->audits->Increment(); }
-void Metrics::rules_written(Family family, bool ok) { series_->per_family[index(family)].rules_writes[ok]->Increment(); }
+void Metrics::rules_written(Family family, bool ok) {
+  series_->per_family[index(family)].rules_writes[ok]->Increment();
+}
 
 std::string Metrics::text() const {
   series_->refresh_process();

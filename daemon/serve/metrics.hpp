@@ -1,6 +1,6 @@
 // The metrics: kube-proxy's names (pkg/proxy/metrics, in the form of Kubernetes 1.33: labelled by ip_family where that
-// release labels them), so that dashboards and alerts go on working, and ours under kube_ipvsd_. Series of kube-proxy that
-// never get a sample in ipvs mode (sync_full_*, sync_partial_*, iptables_total) are left out.
+// release labels them), so that dashboards and alerts go on working, and ours under kube_ipvsd_. Series of kube-proxy
+// that never get a sample in ipvs mode (sync_full_*, sync_partial_*, iptables_total) are left out.
 //
 // Every series exists from the start, so recording is an atomic addition and a scrape sees zeroes rather than gaps.
 // Thread-safe.
@@ -32,14 +32,14 @@ class Metrics {
   using WallTime = std::chrono::system_clock::time_point;
 
   // --- kubeproxy_ ---
-  void sync_duration(Family family, Seconds duration);             // one pass of writing, failed ones included
+  void sync_duration(Family family, Seconds duration);                 // one pass of writing, failed ones included
   void network_programming_duration(Family family, Seconds duration);  // trigger time annotation -> written
   void synced(Family family, WallTime at);
   void queued(Family family, WallTime at);
-  void endpoint_change();                                          // every slice event
-  void service_change();                                           // every Service event
+  void endpoint_change();  // every slice event
+  void service_change();   // every Service event
   void set_changes_pending(std::size_t services, std::size_t slices);
-  void restore_failed(Family family);                              // iptables-restore
+  void restore_failed(Family family);                                                      // iptables-restore
   void set_no_local_endpoints(Family family, std::size_t internal, std::size_t external);  // Services in that plight
   void healthz_served(bool ok);
   void livez_served(bool ok);

@@ -101,7 +101,8 @@ std::optional<std::string> ask_probes(const std::vector<Probe>& probes, std::chr
     const auto fd = connect_to(probe.address, deadline);
     if (!fd) continue;
     const auto address = probe.address.to_string();
-    const auto answer = exchange(fd, fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", probe.path, address), deadline);
+    const auto answer = exchange(
+        fd, fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", probe.path, address), deadline);
     if (!answer.starts_with("HTTP/1.")) return fmt::format("{} accepts connections, but gives no HTTP answer", address);
     const auto mode = probe.path == "/proxyMode" ? mode_of(answer) : std::string();
     return mode.empty() ? fmt::format("{} answers", address) : fmt::format("{} answers (proxyMode {})", address, mode);

@@ -20,8 +20,8 @@ struct Probe {
 [[nodiscard]] std::vector<Probe> other_proxy_probes(const Config& config);
 
 // Asks each in turn, at most `each` per question. The first that accepts a connection is described:
-// "127.0.0.1:10249 answers (proxyMode iptables)". A refused connection, or none in time, means that nobody is there. To be
-// called before our own servers are bound.
+// "127.0.0.1:10249 answers (proxyMode iptables)". A refused connection, or none in time, means that nobody is there. To
+// be called before our own servers are bound.
 [[nodiscard]] std::optional<std::string> ask_probes(const std::vector<Probe>& probes,
                                                     std::chrono::milliseconds each = std::chrono::milliseconds(200));
 

@@ -8,7 +8,9 @@ namespace {
 HttpAnswer health_answer(std::string_view path, const HealthState& health, Metrics& metrics) {
   const auto now = Moment::now();
   const auto answer = health.answer(now);
-  const auto json = [](bool ok, std::string body) { return HttpAnswer{ok ? 200 : 503, "application/json", std::move(body)}; };
+  const auto json = [](bool ok, std::string body) {
+    return HttpAnswer{ok ? 200 : 503, "application/json", std::move(body)};
+  };
   if (path == "/healthz") {
     const bool ok = answer.healthy && answer.eligible;
     metrics.healthz_served(ok);
@@ -35,8 +37,7 @@ HealthServer::HealthServer(SocketAddress address, const HealthState& health, Met
     : listener_(address, [&](std::string_view path) { return health_answer(path, health, metrics); }) {}
 
 MetricsServer::MetricsServer(SocketAddress address, const Metrics& metrics, const std::string& config_json)
-    : listener_(address, [&metrics, configz = fmt::format(R"({{"kubeproxy.config.k8s.io":{}}})", config_json)](std::string_view path) {
-        return metrics_answer(path, metrics, configz);
-      }) {}
+    : listener_(address, [&metrics, configz = fmt::format(R"({{"kubeproxy.config.k8s.io":{}}})", config_json)](
+                             std::string_view path) { return metrics_answer(path, metrics, configz); }) {}
 
 }  // namespace ipvsd

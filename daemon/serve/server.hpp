@@ -1,5 +1,5 @@
-// The two servers of kube-proxy: health (healthzBindAddress) and metrics (metricsBindAddress). Paths, statuses, headers and
-// bodies are kube-proxy's, for load balancers, probes and scripts that ask them.
+// The two servers of kube-proxy: health (healthzBindAddress) and metrics (metricsBindAddress). Paths, statuses, headers
+// and bodies are kube-proxy's, for load balancers, probes and scripts that ask them.
 #pragma once
 
 #include "daemon/serve/health.hpp"

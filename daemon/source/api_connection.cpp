@@ -25,9 +25,7 @@ constexpr std::chrono::seconds connect_timeout{5};
 constexpr std::chrono::seconds write_timeout{10};
 constexpr int lost_peer_ms = 30'000;
 
-std::string bracketed(const std::string& host) {
-  return host.find(':') == std::string::npos ? host : "[" + host + "]";
-}
+std::string bracketed(const std::string& host) { return host.find(':') == std::string::npos ? host : "[" + host + "]"; }
 
 std::optional<std::chrono::seconds> parse_retry_after(const std::string& text) {
   int seconds = 0;
@@ -128,8 +126,7 @@ Result<std::string> ApiConnection::read_token() const {
   if (access_.token_file.empty()) return access_.token;
   auto text = read_small_file(access_.token_file, token_limit);
   if (!text) return fail(text.error().within("bearer token"));
-  while (!text->empty() && std::string_view(" \t\r\n").find(text->back()) != std::string_view::npos)
-    text->pop_back();
+  while (!text->empty() && std::string_view(" \t\r\n").find(text->back()) != std::string_view::npos) text->pop_back();
   // Anything else would end the header, or be refused by every server.
   if (std::any_of(text->begin(), text->end(), [](char c) { return c <= ' ' || c == 0x7f; }))
     return fail(Errc::malformed,
@@ -144,31 +141,26 @@ Error ApiConnection::explain(int httplib_error, bool answered, const std::string
   ERR_clear_error();
   const char* tls_reason = tls_code == 0 ? nullptr : ERR_reason_error_string(tls_code);
   switch (static_cast<httplib::Error>(httplib_error)) {
-    case Canceled:
-      return {Errc::interrupted, 0, server() + ": ended by the reader"};
+    case Canceled: return {Errc::interrupted, 0, server() + ": ended by the reader"};
     case SSLConnection:
     case SSLServerVerification:
       if (!verify_error.empty())
-        return {
-            Errc::denied, 0,
-            fmt::format("{}: the server's certificate is not trusted: {}; check certificate-authority and "
-                        "tls-server-name",
-                        server(), verify_error)};
+        return {Errc::denied, 0,
+                fmt::format("{}: the server's certificate is not trusted: {}; check certificate-authority and "
+                            "tls-server-name",
+                            server(), verify_error)};
       return {Errc::disconnected, 0,
-              fmt::format("{}: TLS handshake failed: {}", server(),
-                          tls_reason == nullptr ? "no answer" : tls_reason)};
+              fmt::format("{}: TLS handshake failed: {}", server(), tls_reason == nullptr ? "no answer" : tls_reason)};
     case Connection:
     case ConnectionTimeout:
       return {Errc::disconnected, 0, server() + ": no connection (refused, unreachable, or no answer)"};
     case Read:
       return {Errc::disconnected, 0,
-              fmt::format("{}: {}{}{}", server(),
-                          answered ? "the connection broke within the answer" : "no answer",
+              fmt::format("{}: {}{}{}", server(), answered ? "the connection broke within the answer" : "no answer",
                           tls_reason == nullptr ? "" : ": ", tls_reason == nullptr ? "" : tls_reason)};
     default:
-      return {
-          Errc::disconnected, 0,
-          fmt::format("{}: {}", server(), httplib::to_string(static_cast<httplib::Error>(httplib_error)))};
+      return {Errc::disconnected, 0,
+              fmt::format("{}: {}", server(), httplib::to_string(static_cast<httplib::Error>(httplib_error)))};
   }
 }
 
@@ -197,8 +189,7 @@ Result<ApiAnswer> ApiConnection::send(const Exchange& exchange, const std::strin
   request.response_handler = [&](const httplib::Response& head) {
     last_byte = std::chrono::steady_clock::now();
     answer.status = head.status;
-    if (head.has_header("Retry-After"))
-      answer.retry_after = parse_retry_after(head.get_header_value("Retry-After"));
+    if (head.has_header("Retry-After")) answer.retry_after = parse_retry_after(head.get_header_value("Retry-After"));
     return answer.status != 200 || exchange.receive == nullptr || (*exchange.receive)({});
   };
   request.content_receiver = [&](const char* bytes, std::size_t size, std::uint64_t, std::uint64_t) {
@@ -217,8 +208,7 @@ Result<ApiAnswer> ApiConnection::send(const Exchange& exchange, const std::strin
     Error error = explain(static_cast<int>(result.error()), answer.status != 0, verify_error);
     if (result.error() == httplib::Error::Read && error.code == Errc::disconnected &&
         std::chrono::steady_clock::now() - last_byte >= exchange.silence)
-      error = {Errc::timed_out, 0,
-               fmt::format("{}: silent for {} s or more", server(), exchange.silence.count())};
+      error = {Errc::timed_out, 0, fmt::format("{}: silent for {} s or more", server(), exchange.silence.count())};
     return fail(std::move(error));
   }
   if (stopped()) return fail(Errc::interrupted, server() + ": stopped");
@@ -238,8 +228,7 @@ Result<ApiAnswer> ApiConnection::send_authorised(const Exchange& exchange) {
   return send(exchange, *rotated);
 }
 
-Result<ApiAnswer> ApiConnection::get(const std::string& target, std::chrono::seconds silence,
-                                     const Receiver& receive) {
+Result<ApiAnswer> ApiConnection::get(const std::string& target, std::chrono::seconds silence, const Receiver& receive) {
   return send_authorised({"GET", target, "", silence, &receive});
 }
 

@@ -45,8 +45,7 @@ class ApiConnection {
   // status the server answered is a result, not an error. Errors: disconnected (no connection, or it broke;
   // also within the body), timed_out (silence), denied (its certificate is not trusted, or files may not be
   // read), malformed, not_found (credential files), interrupted (the receiver or stop() ended it).
-  [[nodiscard]] Result<ApiAnswer> get(const std::string& target, std::chrono::seconds silence,
-                                      const Receiver& receive);
+  [[nodiscard]] Result<ApiAnswer> get(const std::string& target, std::chrono::seconds silence, const Receiver& receive);
 
   // POSTs a JSON document; the answer's body is cut at 64 KiB for any status. Errors as above.
   [[nodiscard]] Result<ApiAnswer> post(const std::string& target, const std::string& json,

@@ -16,18 +16,14 @@ ReflectorOptions reseeded(ReflectorOptions options, std::uint64_t salt) {
 
 }  // namespace
 
-WatchedResource watched_services() {
-  return {Kind::service, "services", "/api/v1/services", not_for_others()};
-}
+WatchedResource watched_services() { return {Kind::service, "services", "/api/v1/services", not_for_others()}; }
 
 WatchedResource watched_endpoint_slices() {
-  return {Kind::endpoint_slice, "endpointslices", "/apis/discovery.k8s.io/v1/endpointslices",
-          not_for_others()};
+  return {Kind::endpoint_slice, "endpointslices", "/apis/discovery.k8s.io/v1/endpointslices", not_for_others()};
 }
 
 WatchedResource watched_node(const std::string& node_name) {
-  return {Kind::node, "nodes", "/api/v1/nodes",
-          "fieldSelector=" + encode_query_value("metadata.name=" + node_name)};
+  return {Kind::node, "nodes", "/api/v1/nodes", "fieldSelector=" + encode_query_value("metadata.name=" + node_name)};
 }
 
 ApiSource::ApiSource(const ApiAccess& access, const std::string& node_name, EventSink& sink, const Warn& warn,

@@ -60,8 +60,7 @@ Result<void> trust(SSL_CTX* context, const PemSource& ca) {
     ++count;
   }
   ERR_clear_error();
-  if (count == 0)
-    return fail(Errc::malformed, name_of(ca, "certificate authority") + ": no PEM certificate in it");
+  if (count == 0) return fail(Errc::malformed, name_of(ca, "certificate authority") + ": no PEM certificate in it");
   return {};
 }
 
@@ -71,9 +70,8 @@ Result<void> present(SSL_CTX* context, const ApiAccess& access) {
   if (!chain) return fail(chain.error());
   const Certificate leaf{PEM_read_bio_X509(chain->get(), nullptr, nullptr, nullptr)};
   if (!leaf || SSL_CTX_use_certificate(context, leaf.get()) != 1)
-    return fail(
-        Errc::malformed,
-        fmt::format("{}: {}", name_of(access.client_certificate, "client certificate"), openssl_reason()));
+    return fail(Errc::malformed,
+                fmt::format("{}: {}", name_of(access.client_certificate, "client certificate"), openssl_reason()));
   while (const Certificate next{PEM_read_bio_X509(chain->get(), nullptr, nullptr, nullptr)})
     SSL_CTX_add1_chain_cert(context, next.get());
   ERR_clear_error();
@@ -84,8 +82,7 @@ Result<void> present(SSL_CTX* context, const ApiAccess& access) {
   const auto no_password = [](char*, int, int, void*) { return -1; };
   const Key key{PEM_read_bio_PrivateKey(text->get(), nullptr, no_password, nullptr)};
   if (!key || SSL_CTX_use_PrivateKey(context, key.get()) != 1)
-    return fail(Errc::malformed,
-                fmt::format("{}: {}", name_of(access.client_key, "client key"), openssl_reason()));
+    return fail(Errc::malformed, fmt::format("{}: {}", name_of(access.client_key, "client key"), openssl_reason()));
   return {};
 }
 

@@ -15,8 +15,7 @@ namespace ipvsd {
 // connection follows their rotation. Once a handshake failed on the server's certificate, `verify_error` says
 // why; it must outlive the context. Errors: not_found, denied (a file); malformed (no such PEM object in it,
 // or the key does not fit).
-[[nodiscard]] Result<void> configure_tls(SSL_CTX* context, const ApiAccess& access,
-                                         std::string* verify_error);
+[[nodiscard]] Result<void> configure_tls(SSL_CTX* context, const ApiAccess& access, std::string* verify_error);
 
 // The file's bytes or the inline text. Errors: not_found, denied; malformed if longer than 1 MiB.
 [[nodiscard]] Result<std::string> read_pem(const PemSource& source);

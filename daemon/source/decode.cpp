@@ -41,7 +41,8 @@ std::string_view trim(std::string_view text) {
 // Names travel into logs, metrics and set comments: nothing but what DNS names are made of.
 bool is_dns_name(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+           c == '_';
   });
 }
 
@@ -59,8 +60,7 @@ ObjectKey read_key(Kind kind, Origin origin, const JsonValue& root) {
   const auto metadata = root.field("metadata");
   const auto ns = metadata.field("namespace");
   ObjectKey key;
-  if (kind != Kind::node)
-    key.ns = origin == Origin::manifest && ns.text().empty() ? default_namespace : read_name(ns);
+  if (kind != Kind::node) key.ns = origin == Origin::manifest && ns.text().empty() ? default_namespace : read_name(ns);
   key.name = read_name(metadata.field("name"));
   return key;
 }

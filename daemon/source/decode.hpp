@@ -1,5 +1,5 @@
-// JSON bytes of the Kubernetes API -> model objects. Pure; hostile bytes give an Error, never more. The parser's buffers
-// are reused, so one Decoder belongs to one thread.
+// JSON bytes of the Kubernetes API -> model objects. Pure; hostile bytes give an Error, never more. The parser's
+// buffers are reused, so one Decoder belongs to one thread.
 //
 // The shapes: Service core/v1, EndpointSlice discovery.k8s.io/v1, Node core/v1; metav1.WatchEvent, Status, ListMeta.
 #pragma once
@@ -30,11 +30,11 @@ struct WatchFrame {
   Type type = Type::bookmark;
   // added, modified, deleted: the object. For deleted, only its key is needed to be readable.
   std::optional<DecodedObject> object;
-  ObjectKey key;                 // of the object, where readable
-  std::string resource_version;  // object's or bookmark's; "" if absent
+  ObjectKey key;                    // of the object, where readable
+  std::string resource_version;     // object's or bookmark's; "" if absent
   bool initial_events_end = false;  // a bookmark annotated k8s.io/initial-events-end: "true"
-  int status_code = 0;           // error: Status.code
-  std::string status_message;    // error: "reason: message"
+  int status_code = 0;              // error: Status.code
+  std::string status_message;       // error: "reason: message"
 };
 
 // One object of a manifest.
@@ -106,7 +106,7 @@ class ListReader {
   State state_ = State::envelope;
   std::string envelope_;
   std::string pending_;
-  int depth_ = 0;       // of the envelope
+  int depth_ = 0;  // of the envelope
   int item_depth_ = 0;
   bool in_string_ = false;
   bool escaped_ = false;

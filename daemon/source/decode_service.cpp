@@ -55,7 +55,8 @@ std::vector<IpAddress> decode_cluster_ips(const JsonValue& spec) {
     if (address->family() == *wanted_family)
       addresses.push_back(*address);
     else
-      item.warn(fmt::format("{} is no {} address, as ipFamilies says", address->to_string(), to_string(*wanted_family)));
+      item.warn(
+          fmt::format("{} is no {} address, as ipFamilies says", address->to_string(), to_string(*wanted_family)));
   });
   return addresses;
 }
@@ -127,9 +128,9 @@ void decode_service(const JsonValue& root, Service& service) {
   });
   service.affinity = decode_affinity(spec);
   service.internal_policy = decode_policy(spec.field("internalTrafficPolicy"));
-  const bool reachable_from_outside =
-      service.type == ServiceType::load_balancer || service.type == ServiceType::node_port ||
-      (service.type == ServiceType::cluster_ip && !service.external_ips.empty());
+  const bool reachable_from_outside = service.type == ServiceType::load_balancer ||
+                                      service.type == ServiceType::node_port ||
+                                      (service.type == ServiceType::cluster_ip && !service.external_ips.empty());
   const auto external_policy = decode_policy(spec.field("externalTrafficPolicy"));
   if (reachable_from_outside) service.external_policy = external_policy;
   const auto health_check = spec.field("healthCheckNodePort").port(0);

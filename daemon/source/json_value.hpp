@@ -44,7 +44,7 @@ class Reading {
 // Refers to its parent and to the document: both outlive it, and a temporary has no fields.
 class JsonValue {
  public:
-  static constexpr std::size_t name_limit = 253;   // DNS subdomain, the longest name of the API
+  static constexpr std::size_t name_limit = 253;  // DNS subdomain, the longest name of the API
   static constexpr std::size_t list_limit = 10000;
 
   JsonValue(Reading& reading, simdjson::dom::element root) : reading_(&reading), element_(root) {}
@@ -90,7 +90,7 @@ class JsonValue {
 
   Reading* reading_;
   const JsonValue* parent_ = nullptr;
-  std::string_view key_;   // empty: an element of a list
+  std::string_view key_;  // empty: an element of a list
   std::size_t index_ = 0;
   std::optional<simdjson::dom::element> element_;
 };

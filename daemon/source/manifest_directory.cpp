@@ -31,7 +31,8 @@ Result<std::string> read_all(const Fd& fd, std::size_t expected, const std::stri
     if (size < 0) return fail_errno(errno, fmt::format("read {}", path));
     if (size == 0) return text;
     text.append(buffer.data(), static_cast<std::size_t>(size));
-    if (text.size() > static_cast<std::size_t>(size_limit)) return fail(Errc::malformed, fmt::format("{}: too large", path));
+    if (text.size() > static_cast<std::size_t>(size_limit))
+      return fail(Errc::malformed, fmt::format("{}: too large", path));
   }
 }
 
@@ -42,8 +43,7 @@ Result<void> ManifestDirectory::open() {
   if (!directory_) return fail_errno(errno, fmt::format("open directory {}", path_));
   inotify_ = Fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!inotify_) return fail_errno(errno, "inotify");
-  constexpr std::uint32_t mask =
-      writing | settled | IN_CREATE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+  constexpr std::uint32_t mask = writing | settled | IN_CREATE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
   if (::inotify_add_watch(inotify_.get(), path_.c_str(), mask) < 0)
     return fail_errno(errno, fmt::format("watch directory {}", path_));
   gone_ = false;
@@ -146,7 +146,8 @@ void ManifestDirectory::visit_file(const std::string& name, const Visit& visit) 
   const auto text = read_all(file, static_cast<std::size_t>(before.st_size), name);
   drain();
   struct stat after {};
-  if (touched_.contains(name) || ::fstat(file.get(), &after) != 0 || signature_of(after) != signature_of(before)) return;
+  if (touched_.contains(name) || ::fstat(file.get(), &after) != 0 || signature_of(after) != signature_of(before))
+    return;
   known_.insert_or_assign(name, signature_of(before));
   visit(name, text);
 }

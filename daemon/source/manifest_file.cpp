@@ -87,7 +87,8 @@ void read_json(Reader& reader, std::string_view text) {
     counted = offset;
     return [at = line](std::string_view) { return at; };
   };
-  reader.document(text, [](std::string_view) { return 1; }, item_line);
+  reader.document(
+      text, [](std::string_view) { return 1; }, item_line);
 }
 
 void read_yaml_document(Reader& reader, const JsonDocument& document) {
@@ -96,7 +97,8 @@ void read_yaml_document(Reader& reader, const JsonDocument& document) {
       return document.line_of(path.empty() ? item : fmt::format("{}.{}", item, path));
     };
   };
-  reader.document(document.json, [&](std::string_view path) { return document.line_of(path); }, item_line);
+  reader.document(
+      document.json, [&](std::string_view path) { return document.line_of(path); }, item_line);
 }
 
 }  // namespace
@@ -115,7 +117,8 @@ Result<ManifestFile> read_manifest(std::string_view name, std::string_view text,
     if (!documents) {
       auto error = documents.error();
       constexpr std::string_view line = "line ";
-      if (error.context.starts_with(line)) error.context = fmt::format("{}:{}", name, error.context.substr(line.size()));
+      if (error.context.starts_with(line))
+        error.context = fmt::format("{}:{}", name, error.context.substr(line.size()));
       return fail(std::move(error));
     }
     for (const auto& document : *documents) read_yaml_document(reader, document);

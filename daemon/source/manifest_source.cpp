@@ -20,7 +20,10 @@ constexpr int quiet_rounds = 10;
 }  // namespace
 
 ManifestSource::ManifestSource(std::string directory, EventSink& sink, Warn warn)
-    : path_(std::move(directory)), sink_(sink), warn_(std::move(warn)), wake_(::eventfd(0, EFD_CLOEXEC)),
+    : path_(std::move(directory)),
+      sink_(sink),
+      warn_(std::move(warn)),
+      wake_(::eventfd(0, EFD_CLOEXEC)),
       directory_(path_) {
   status_.resource = path_;
 }

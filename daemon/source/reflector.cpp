@@ -94,8 +94,7 @@ std::string Reflector::target_of(const Ask& ask, std::chrono::seconds watch_time
     case Verb::watch:
       return target + fmt::format("watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
                                   encode_query_value(ask.resource_version), watch_time.count());
-    case Verb::list:
-      break;
+    case Verb::list: break;
   }
   if (ask.paged) target += fmt::format("limit={}&", page_size);
   // The server refuses a version beside a continue token.
@@ -122,15 +121,15 @@ void Reflector::failed(const Ask& ask, const Outcome& outcome, AnswerReading& re
                        const Result<ApiAnswer>& answer) {
   if (!answer && answer.error().code == Errc::interrupted && reading.problem().empty()) return;  // stop()
   const std::string_view verb = ask.verb == Verb::list ? "list" : "watch";
-  std::string why = !reading.problem().empty() ? reading.problem()
-                    : !answer                  ? answer.error().message()
-                                               : fmt::format("{}: {}", connection_.server(),
-                                                             reading.status_text(answer->body, answer->status));
+  std::string why =
+      !reading.problem().empty() ? reading.problem()
+      : !answer                  ? answer.error().message()
+                : fmt::format("{}: {}", connection_.server(), reading.status_text(answer->body, answer->status));
   if (outcome.end == End::refused && outcome.status == 401)
     why += "; the server does not accept the bearer token or client certificate";
   if (outcome.end == End::refused && outcome.status == 403)
-    why += fmt::format("; grant the verb \"{}\" on \"{}\" in API group \"{}\" to this account (ClusterRole)",
-                       verb, resource_.name, group_of(resource_.path));
+    why += fmt::format("; grant the verb \"{}\" on \"{}\" in API group \"{}\" to this account (ClusterRole)", verb,
+                       resource_.name, group_of(resource_.path));
   const std::string message = fmt::format("{} {}: {}", verb, resource_.name, why);
   const bool fallback = ask.verb == Verb::watch_list && refuses_parameters(outcome);
   {

@@ -13,7 +13,7 @@ constexpr std::size_t batch_size = 256;
 }  // namespace
 
 AnswerReading::AnswerReading(Kind kind, const Ask& ask, std::size_t limit, EventSink& sink, ReflectorState& state,
-                 ReadingObserver& observer)
+                             ReadingObserver& observer)
     : kind_(kind),
       ask_(ask),
       limit_(limit),
@@ -156,8 +156,7 @@ Outcome AnswerReading::finish(const Result<ApiAnswer>& answer) {
   if (!answer) {
     // A watch_list stream has one read timeout for both its parts; after the initial events its silence is no
     // fault.
-    const bool quiet_watch =
-        ask_.verb == Verb::watch_list && !initial_ && answer.error().code == Errc::timed_out;
+    const bool quiet_watch = ask_.verb == Verb::watch_list && !initial_ && answer.error().code == Errc::timed_out;
     outcome_.end = quiet_watch ? End::complete : End::broken;
     return outcome_;
   }

@@ -30,7 +30,7 @@ class AnswerReading {
  public:
   // `state` hears of the versions seen. `limit`: longest frame or item, bytes.
   AnswerReading(Kind kind, const Ask& ask, std::size_t limit, EventSink& sink, ReflectorState& state,
-          ReadingObserver& observer);
+                ReadingObserver& observer);
 
   // An ApiConnection::Receiver.
   [[nodiscard]] bool receive(std::string_view piece);

@@ -52,15 +52,9 @@ std::chrono::milliseconds ReflectorState::ended(const Outcome& outcome, double r
   if (expired(outcome) || too_large(outcome)) version_unavailable_ = true;
 
   switch (verb) {
-    case Verb::list:
-      ended_list(outcome);
-      break;
-    case Verb::watch_list:
-      ended_watch_list(outcome);
-      break;
-    case Verb::watch:
-      ended_watch(outcome);
-      break;
+    case Verb::list: ended_list(outcome); break;
+    case Verb::watch_list: ended_watch_list(outcome); break;
+    case Verb::watch: ended_watch(outcome); break;
   }
   // A watch that ends at once, even after a frame or two, is not reopened as fast as the network goes.
   const bool fine = outcome.end == End::complete && (verb == Verb::list || outcome.lasted >= good_watch);
@@ -98,9 +92,8 @@ void ReflectorState::ended_watch_list(const Outcome& outcome) {
   if (refuses_parameters(outcome) || outcome.end == End::unmarked) watch_list_offered_ = false;
   // Broken before anything came: the server may still offer it. Told to wait or to log in: neither says
   // anything.
-  const bool nothing_learnt =
-      (outcome.end == End::broken && outcome.frames == 0) ||
-      (outcome.end == End::refused && !refuses_parameters(outcome) && !expired(outcome));
+  const bool nothing_learnt = (outcome.end == End::broken && outcome.frames == 0) ||
+                              (outcome.end == End::refused && !refuses_parameters(outcome) && !expired(outcome));
   if (nothing_learnt) return;
   ask_ = first_page();
 }

@@ -14,8 +14,7 @@ class Cursor {
   int digits(std::size_t width, int min, int max) {
     int value = 0;
     const auto field = rest_.substr(0, width);
-    const bool all_digits =
-        std::all_of(field.begin(), field.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const bool all_digits = std::all_of(field.begin(), field.end(), [](char c) { return c >= '0' && c <= '9'; });
     ok_ = ok_ && field.size() == width && all_digits;
     if (ok_) std::from_chars(field.data(), field.data() + field.size(), value);
     ok_ = ok_ && value >= min && value <= max;

@@ -17,9 +17,9 @@ struct WatchStatus {
   bool connected = false;
   std::string last_error;  // "" if none since the last success
   std::uint64_t events = 0;
-  std::uint64_t lists = 0;    // complete lists read
-  std::uint64_t watches = 0;  // watches (re)started
-  std::uint64_t rejected = 0; // objects that could not be read
+  std::uint64_t lists = 0;     // complete lists read
+  std::uint64_t watches = 0;   // watches (re)started
+  std::uint64_t rejected = 0;  // objects that could not be read
 };
 
 class Source {

@@ -74,10 +74,10 @@ class JsonWriter final : public YAML::EventHandler {
  private:
   struct Level {
     bool is_map = false;
-    bool has_key = false;        // of a map: a value is due
+    bool has_key = false;  // of a map: a value is due
     std::size_t count = 0;
-    std::size_t begin = 0;       // in the JSON
-    std::size_t path_size = 0;   // of the map or sequence itself
+    std::size_t begin = 0;      // in the JSON
+    std::size_t path_size = 0;  // of the map or sequence itself
     YAML::anchor_t anchor = 0;
     std::set<std::string, std::less<>> keys;
   };
@@ -86,7 +86,9 @@ class JsonWriter final : public YAML::EventHandler {
     throw YAML::ParserException(mark, text);
   }
 
-  [[nodiscard]] bool expects_key() const { return !levels_.empty() && levels_.back().is_map && !levels_.back().has_key; }
+  [[nodiscard]] bool expects_key() const {
+    return !levels_.empty() && levels_.back().is_map && !levels_.back().has_key;
+  }
 
   void append(const YAML::Mark& mark, std::string_view text) {
     if (text.size() > budget_) refuse(mark, fmt::format("more than {} MiB of JSON", json_limit >> 20));

@@ -62,7 +62,9 @@ std::size_t skip_digits(std::string_view text, std::size_t at) {
 
 // [-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?
 bool is_float(std::string_view text) {
-  const auto sign = [&](std::size_t at) { return at < text.size() && (text[at] == '-' || text[at] == '+') ? at + 1 : at; };
+  const auto sign = [&](std::size_t at) {
+    return at < text.size() && (text[at] == '-' || text[at] == '+') ? at + 1 : at;
+  };
   const std::size_t start = sign(0);
   std::size_t at = skip_digits(text, start);
   const bool whole = at > start;

@@ -1,6 +1,6 @@
 // What Kernel promises, checked against whichever kernel is linked.
-#include <catch2/catch.hpp>
 #include <poll.h>
+#include <catch2/catch.hpp>
 
 #include <algorithm>
 
@@ -79,8 +79,8 @@ TEST_CASE("what is added is observed, exactly as it was desired") {
 
 TEST_CASE("the kernel has all thirteen schedulers") {
   const auto kernel = make_kernel();
-  const auto name = GENERATE(as<std::string>{}, "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo",
-                             "ovf", "mh");
+  const auto name = GENERATE(as<std::string>{}, "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq",
+                             "fo", "ovf", "mh");
   VirtualServer wanted = server("10.96.0.1");
   wanted.scheduler = name;
   if (name == "mh") wanted.flags = flag_sched2;
@@ -141,7 +141,9 @@ TEST_CASE("a failing operation does not stop the others, and each error finds it
 TEST_CASE("removing a virtual server takes its destinations along") {
   const auto kernel = make_kernel();
   const VirtualServer wanted = server("10.96.0.1");
-  REQUIRE(execute(*kernel, {{Verb::add, wanted}, {Verb::add, destination(wanted, "10.244.1.1")}, {Verb::remove, wanted}}) == nothing_failed);
+  REQUIRE(
+      execute(*kernel, {{Verb::add, wanted}, {Verb::add, destination(wanted, "10.244.1.1")}, {Verb::remove, wanted}}) ==
+      nothing_failed);
   CHECK_FALSE(*kernel->observe(wanted.key));
   REQUIRE(execute(*kernel, {{Verb::add, wanted}}) == nothing_failed);
   CHECK((*kernel->observe(wanted.key))->destinations.empty());
@@ -170,7 +172,8 @@ TEST_CASE("addresses are bound and unbound, twice if asked twice, and announced"
 TEST_CASE("set entries are added and removed, twice if asked twice") {
   const auto kernel = make_kernel();
   const SetEntry v4 = ip_port_entry({SetKind::cluster_ip, Family::ipv4}, ip("10.96.0.1"), Protocol::tcp, Port{80});
-  const SetEntry v6 = ip_port_ip_entry({SetKind::loop_back, Family::ipv6}, ip("fd00::1"), Protocol::udp, Port{53}, ip("fd00::1"));
+  const SetEntry v6 =
+      ip_port_ip_entry({SetKind::loop_back, Family::ipv6}, ip("fd00::1"), Protocol::udp, Port{53}, ip("fd00::1"));
   const SetEntry port = bitmap_entry({SetKind::node_port_tcp, Family::ipv4}, Port{30080});
   REQUIRE(execute(*kernel, {{Verb::add, v4}, {Verb::add, v6}, {Verb::add, port}, {Verb::add, v4}}) == nothing_failed);
   CHECK(*kernel->members(v4.set) == std::vector{v4});

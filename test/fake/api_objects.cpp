@@ -86,10 +86,10 @@ void default_slice(Json& object) {
 }  // namespace
 
 const std::vector<Resource>& resources() {
-  static const std::vector<Resource> all{{"services", "Service", "", "v1", "/api/v1", true},
-                                         {"endpointslices", "EndpointSlice", "discovery.k8s.io",
-                                          "discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1", true},
-                                         {"nodes", "Node", "", "v1", "/api/v1", false}};
+  static const std::vector<Resource> all{
+      {"services", "Service", "", "v1", "/api/v1", true},
+      {"endpointslices", "EndpointSlice", "discovery.k8s.io", "discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1", true},
+      {"nodes", "Node", "", "v1", "/api/v1", false}};
   return all;
 }
 

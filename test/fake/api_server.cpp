@@ -14,17 +14,14 @@ namespace {
 constexpr std::size_t server_threads = 96;
 
 bool set_up_tls(SSL_CTX& context, const KeyPair& own, const std::string& client_ca_pem) {
-  const auto memory = [](const std::string& pem) {
-    return BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
-  };
+  const auto memory = [](const std::string& pem) { return BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())); };
   BIO* bio = memory(own.certificate_pem);
   X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
   BIO_free(bio);
   bio = memory(own.key_pem);
   EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
   BIO_free(bio);
-  const bool fine = certificate != nullptr && key != nullptr &&
-                    SSL_CTX_use_certificate(&context, certificate) == 1 &&
+  const bool fine = certificate != nullptr && key != nullptr && SSL_CTX_use_certificate(&context, certificate) == 1 &&
                     SSL_CTX_use_PrivateKey(&context, key) == 1;
   X509_free(certificate);
   EVP_PKEY_free(key);
@@ -33,8 +30,7 @@ bool set_up_tls(SSL_CTX& context, const KeyPair& own, const std::string& client_
   bio = memory(client_ca_pem);
   X509* authority = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
   BIO_free(bio);
-  const bool added =
-      authority != nullptr && X509_STORE_add_cert(SSL_CTX_get_cert_store(&context), authority) == 1;
+  const bool added = authority != nullptr && X509_STORE_add_cert(SSL_CTX_get_cert_store(&context), authority) == 1;
   X509_free(authority);
   SSL_CTX_set_verify(&context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   return added;
@@ -42,16 +38,11 @@ bool set_up_tls(SSL_CTX& context, const KeyPair& own, const std::string& client_
 
 Reply canned(int status) {
   switch (status) {
-    case 401:
-      return refuse(401, "Unauthorized", "Unauthorized");
-    case 410:
-      return refuse(410, "Expired", "The resourceVersion for the provided list is too old.");
-    case 429:
-      return refuse(429, "TooManyRequests", "Too many requests, please try again later.");
-    case 503:
-      return refuse(503, "ServiceUnavailable", "the server is currently unable to handle the request");
-    default:
-      return refuse(status, "InternalError", "an error made on demand");
+    case 401: return refuse(401, "Unauthorized", "Unauthorized");
+    case 410: return refuse(410, "Expired", "The resourceVersion for the provided list is too old.");
+    case 429: return refuse(429, "TooManyRequests", "Too many requests, please try again later.");
+    case 503: return refuse(503, "ServiceUnavailable", "the server is currently unable to handle the request");
+    default: return refuse(status, "InternalError", "an error made on demand");
   }
 }
 
@@ -61,21 +52,21 @@ int number_param(const httplib::Request& request, const char* name, int otherwis
 
 }  // namespace
 
-ApiServer::ApiServer(ApiServerOptions options) : options_(std::move(options)), store_(options_.first_version), token_(options_.token) {
+ApiServer::ApiServer(ApiServerOptions options)
+    : options_(std::move(options)), store_(options_.first_version), token_(options_.token) {
   certificate_ = {options_.certificate_pem, options_.key_pem};
   if (options_.tls && certificate_.certificate_pem.empty()) {
     CertificateAuthority authority;
     ca_pem_ = authority.pem();
-    certificate_ = authority.issue("kube-apiserver", {"DNS:localhost", "DNS:kubernetes.default.svc",
-                                                      "IP:127.0.0.1", "IP:0:0:0:0:0:0:0:1", "IP:10.96.0.1"});
+    certificate_ = authority.issue("kube-apiserver", {"DNS:localhost", "DNS:kubernetes.default.svc", "IP:127.0.0.1",
+                                                      "IP:0:0:0:0:0:0:0:1", "IP:10.96.0.1"});
   }
   if (options_.tls)
     server_ = std::make_unique<httplib::SSLServer>(
         [this](SSL_CTX& context) { return set_up_tls(context, certificate_, options_.client_ca_pem); });
   else
     server_ = std::make_unique<httplib::Server>();
-  if (!server_->is_valid())
-    throw std::runtime_error("API server stand-in: certificate or key cannot be used");
+  if (!server_->is_valid()) throw std::runtime_error("API server stand-in: certificate or key cannot be used");
   listen();
 }
 
@@ -91,8 +82,7 @@ void ApiServer::listen() {
   else
     port_ = server_->bind_to_port(options_.host, options_.port) ? options_.port : -1;
   if (port_ <= 0)
-    throw std::runtime_error(
-        fmt::format("API server stand-in: cannot listen on {}:{}", options_.host, options_.port));
+    throw std::runtime_error(fmt::format("API server stand-in: cannot listen on {}:{}", options_.host, options_.port));
   thread_ = std::thread([this] { server_->listen_after_bind(); });
   // stop() does nothing to a server that does not run yet.
   while (!server_->is_running()) std::this_thread::yield();
@@ -120,8 +110,7 @@ ApiAccess ApiServer::access() const {
 
 std::string ApiServer::kubeconfig(const std::string& ca_file) const {
   const std::lock_guard lock(mutex_);
-  const std::string host =
-      options_.host.find(':') == std::string::npos ? options_.host : "[" + options_.host + "]";
+  const std::string host = options_.host.find(':') == std::string::npos ? options_.host : "[" + options_.host + "]";
   return fmt::format(
       "apiVersion: v1\nkind: Config\nclusters:\n- name: stand-in\n  cluster:\n    server: {}://{}:{}\n{}"
       "users:\n- name: stand-in\n  user: {}\ncontexts:\n- name: stand-in\n  context:\n    cluster: stand-in\n"
@@ -132,8 +121,7 @@ std::string ApiServer::kubeconfig(const std::string& ca_file) const {
 }
 
 Result<void> ApiServer::apply(const Json& object) try {
-  if (!object.is_object() || !object.contains("kind"))
-    return fail(Errc::malformed, "not a Kubernetes object");
+  if (!object.is_object() || !object.contains("kind")) return fail(Errc::malformed, "not a Kubernetes object");
   if (object.contains("items")) {
     // The items of a ServiceList have no kind of their own.
     const std::string list_kind = object["kind"];
@@ -186,10 +174,8 @@ Reply ApiServer::answer(const httplib::Request& request, httplib::Response& resp
   if (auto reply = obstacle(request)) return *reply;
   if (request.path.rfind("/apis/events.k8s.io/v1/namespaces/", 0) == 0) return accept_event(request);
   const auto path = parse_path(request.path);
-  if (!path)
-    return refuse(404, "NotFound", "the server could not find the requested resource", Json::object());
-  return request.method == "GET" || request.method == "HEAD" ? read(*path, request, response)
-                                                             : write(*path, request);
+  if (!path) return refuse(404, "NotFound", "the server could not find the requested resource", Json::object());
+  return request.method == "GET" || request.method == "HEAD" ? read(*path, request, response) : write(*path, request);
 }
 
 std::optional<Reply> ApiServer::obstacle(const httplib::Request& request) {
@@ -211,14 +197,12 @@ std::optional<Reply> ApiServer::forbidden(const ObjectPath& path, const std::str
   Json details = Json::object();
   if (!path.resource->group.empty()) details["group"] = path.resource->group;
   details["kind"] = path.resource->plural;
-  const std::string resource =
-      path.resource->plural + (path.resource->group.empty() ? "" : "." + path.resource->group);
+  const std::string resource = path.resource->plural + (path.resource->group.empty() ? "" : "." + path.resource->group);
   return refuse(
       403, "Forbidden",
-      fmt::format(
-          "{} is forbidden: User \"system:kube-proxy\" cannot {} resource \"{}\" in API group \"{}\" at "
-          "the cluster scope",
-          resource, verb, path.resource->plural, path.resource->group),
+      fmt::format("{} is forbidden: User \"system:kube-proxy\" cannot {} resource \"{}\" in API group \"{}\" at "
+                  "the cluster scope",
+                  resource, verb, path.resource->plural, path.resource->group),
       details);
 }
 
@@ -229,8 +213,7 @@ Reply ApiServer::read(const ObjectPath& path, const httplib::Request& request, h
   if (auto reply = forbidden(path, verb)) return *reply;
   if (!path.name.empty()) return store_.get(path);
 
-  auto selector =
-      Selector::parse(request.get_param_value("labelSelector"), request.get_param_value("fieldSelector"));
+  auto selector = Selector::parse(request.get_param_value("labelSelector"), request.get_param_value("fieldSelector"));
   if (!selector) return refuse(400, "BadRequest", selector.error().context);
   if (watching) return start_watch(path, request, response, std::move(*selector));
   ListQuery query;
@@ -278,8 +261,7 @@ Reply ApiServer::control(const httplib::Request& request) {
   } else if (what == "fail") {
     std::optional<int> retry_after;
     if (request.has_param("retryAfter")) retry_after = number_param(request, "retryAfter", 0);
-    fail_next(number_param(request, "status", 500), number_param(request, "count", 1), retry_after,
-              param("match"));
+    fail_next(number_param(request, "status", 500), number_param(request, "count", 1), retry_after, param("match"));
   } else if (what == "watchlist") {
     const std::string mode = param("mode");
     set_watch_list(mode == "refuse"   ? WatchListMode::refuse
@@ -349,8 +331,7 @@ Json ApiServer::log_json() const {
   return all;
 }
 
-bool ApiServer::wait_for_requests(const std::string& text, std::size_t count,
-                                  std::chrono::seconds deadline) const {
+bool ApiServer::wait_for_requests(const std::string& text, std::size_t count, std::chrono::seconds deadline) const {
   std::unique_lock lock(mutex_);
   return logged_.wait_for(lock, deadline, [&] {
     const auto hit = [&text](const LoggedRequest& entry) {

@@ -43,7 +43,7 @@ struct ApiServerOptions {
   std::string token;          // "": anybody may do anything
   std::chrono::milliseconds bookmark_period{1000};
   std::uint64_t first_version = 1000;  // a server started again goes on above the versions it had: etcd remembers
-  std::size_t page_limit = 0;  // not 0: a page never has more items, whatever the client wants
+  std::size_t page_limit = 0;          // not 0: a page never has more items, whatever the client wants
 };
 
 struct LoggedRequest {
@@ -74,8 +74,7 @@ class ApiServer {
 
   void drop_watches();  // without the end of the chunked body, as when a connection breaks
   // The next `count` requests whose target contains `match` get `status`.
-  void fail_next(int status, int count, std::optional<int> retry_after = std::nullopt,
-                 const std::string& match = "");
+  void fail_next(int status, int count, std::optional<int> retry_after = std::nullopt, const std::string& match = "");
   void set_watch_list(WatchListMode mode);
   void set_token(const std::string& token);
   void forbid(const std::string& verb, const std::string& plural);
@@ -85,8 +84,7 @@ class ApiServer {
   [[nodiscard]] std::vector<LoggedRequest> log() const;
   // Waits until `count` requests with `text` in "METHOD target" have been answered; of a watch, until it is
   // open. False: not by the deadline.
-  [[nodiscard]] bool wait_for_requests(const std::string& text, std::size_t count,
-                                       std::chrono::seconds deadline) const;
+  [[nodiscard]] bool wait_for_requests(const std::string& text, std::size_t count, std::chrono::seconds deadline) const;
 
  private:
   struct Watch;

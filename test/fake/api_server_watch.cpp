@@ -43,8 +43,7 @@ void ApiServer::drop_watches() {
 
 std::optional<Reply> ApiServer::refuse_initial_events(const httplib::Request& request) const {
   const std::string match = request.get_param_value("resourceVersionMatch");
-  const std::string needs =
-      "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+  const std::string needs = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
   const std::string gate =
       "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled";
   std::string message;
@@ -56,8 +55,7 @@ std::optional<Reply> ApiServer::refuse_initial_events(const httplib::Request& re
     message = "resourceVersionMatch: " + needs;
     causes.push_back(cause("FieldValueForbidden", needs));
   } else if (match != "NotOlderThan") {
-    const std::string unsupported =
-        "Unsupported value: \"" + match + "\": supported values: \"NotOlderThan\"";
+    const std::string unsupported = "Unsupported value: \"" + match + "\": supported values: \"NotOlderThan\"";
     message = "[resourceVersionMatch: " + needs + ", resourceVersionMatch: " + unsupported + "]";
     causes.push_back(cause("FieldValueForbidden", needs));
     causes.push_back(cause("FieldValueNotSupported", unsupported));
@@ -68,8 +66,8 @@ std::optional<Reply> ApiServer::refuse_initial_events(const httplib::Request& re
                 {{"group", "meta.k8s.io"}, {"kind", "ListOptions"}, {"causes", causes}});
 }
 
-Reply ApiServer::start_watch(const ObjectPath& path, const httplib::Request& request,
-                             httplib::Response& response, Selector selector) {
+Reply ApiServer::start_watch(const ObjectPath& path, const httplib::Request& request, httplib::Response& response,
+                             Selector selector) {
   auto watch = std::make_shared<Watch>();  // shared: std::function must be copyable
   watch->resource = path.resource;
   watch->ns = path.ns;
@@ -93,20 +91,18 @@ Reply ApiServer::start_watch(const ObjectPath& path, const httplib::Request& req
   } else {
     watch->version = std::stoull(version);
     if (const auto oldest = store_.gone(watch->version)) {
-      watch->initial = line("ERROR", status_body(410, "Expired",
-                                                 "too old resource version: " + version + " (" +
-                                                     std::to_string(*oldest) + ")"));
+      watch->initial = line(
+          "ERROR",
+          status_body(410, "Expired", "too old resource version: " + version + " (" + std::to_string(*oldest) + ")"));
       watch->ends_after_initial = true;
     }
   }
-  const int timeout = request.has_param("timeoutSeconds")
-                          ? std::atoi(request.get_param_value("timeoutSeconds").c_str())
-                          : 1800;
+  const int timeout =
+      request.has_param("timeoutSeconds") ? std::atoi(request.get_param_value("timeoutSeconds").c_str()) : 1800;
   watch->deadline = Clock::now() + std::chrono::seconds(std::max(timeout, 1));
   watch->next_bookmark = Clock::now() + options_.bookmark_period;
   response.set_chunked_content_provider(
-      "application/json",
-      [this, watch](std::size_t, httplib::DataSink& sink) { return feed_watch(*watch, sink); });
+      "application/json", [this, watch](std::size_t, httplib::DataSink& sink) { return feed_watch(*watch, sink); });
   return {200, Json(), std::nullopt};
 }
 

@@ -18,8 +18,7 @@ struct Position {
 };
 
 std::string encode(const Position& position) {
-  return base64url_encode(
-      Json{{"v", "meta.k8s.io/v1"}, {"rv", position.version}, {"start", position.start}}.dump());
+  return base64url_encode(Json{{"v", "meta.k8s.io/v1"}, {"rv", position.version}, {"start", position.start}}.dump());
 }
 
 std::optional<Position> decode(const std::string& token) {
@@ -43,13 +42,12 @@ bool in_scope(const Json& object, const std::string& ns, const Selector& selecto
 }
 
 Reply expired_token(const Position& position) {
-  auto reply = refuse(
-      410, "Expired",
-      "The provided continue parameter is too old to display a consistent list result. You can start a "
-      "new list without the continue parameter, or use the continue token in this response to retrieve "
-      "the remainder of the results. Continuing with the provided token results in an inconsistent "
-      "list - objects that were created, modified, or deleted between the time the first chunk was "
-      "returned and now may show up in the list.");
+  auto reply = refuse(410, "Expired",
+                      "The provided continue parameter is too old to display a consistent list result. You can start a "
+                      "new list without the continue parameter, or use the continue token in this response to retrieve "
+                      "the remainder of the results. Continuing with the provided token results in an inconsistent "
+                      "list - objects that were created, modified, or deleted between the time the first chunk was "
+                      "returned and now may show up in the list.");
   reply.body["metadata"]["continue"] = encode({-1, position.start});
   return reply;
 }
@@ -57,8 +55,7 @@ Reply expired_token(const Position& position) {
 Reply too_large(std::uint64_t wanted, std::uint64_t current) {
   auto reply = refuse(
       504, "Timeout", fmt::format("Timeout: Too large resource version: {}, current: {}", wanted, current),
-      {{"causes",
-        Json::array({{{"reason", "ResourceVersionTooLarge"}, {"message", "Too large resource version"}}})},
+      {{"causes", Json::array({{{"reason", "ResourceVersionTooLarge"}, {"message", "Too large resource version"}}})},
        {"retryAfterSeconds", 1}});
   reply.retry_after = 1;
   return reply;
@@ -84,8 +81,7 @@ Reply ApiStore::not_found(const ObjectPath& path) {
   Json details{{"name", path.name}};
   if (!path.resource->group.empty()) details["group"] = path.resource->group;
   details["kind"] = path.resource->plural;
-  const std::string resource =
-      path.resource->plural + (path.resource->group.empty() ? "" : "." + path.resource->group);
+  const std::string resource = path.resource->plural + (path.resource->group.empty() ? "" : "." + path.resource->group);
   return refuse(404, "NotFound", fmt::format("{} \"{}\" not found", resource, path.name), details);
 }
 
@@ -115,8 +111,7 @@ Reply ApiStore::create(const ObjectPath& given, Json object) {
     return refuse(409, "AlreadyExists", fmt::format("{} \"{}\" already exists", resource.plural, path.name),
                   {{"name", path.name}, {"kind", resource.plural}});
   Json whole{{"kind", resource.kind}, {"apiVersion", resource.api_version}};
-  whole["metadata"] =
-      with_metadata(object["metadata"], path.ns, ++created_, resource.kind == "EndpointSlice");
+  whole["metadata"] = with_metadata(object["metadata"], path.ns, ++created_, resource.kind == "EndpointSlice");
   for (const auto& [field, value] : object.items())
     if (!whole.contains(field)) whole[field] = value;
   set_defaults(resource, whole, created_);
@@ -133,25 +128,21 @@ Reply ApiStore::update(const ObjectPath& path, Json object) {
                   "the object provided is unrecognized (must be of type " + path.resource->kind + ")");
   const std::string version = object["metadata"].value("resourceVersion", "");
   if (!version.empty() && version != current["metadata"]["resourceVersion"])
-    return refuse(
-        409, "Conflict",
-        fmt::format("Operation cannot be fulfilled on {} \"{}\": the object has been modified; please apply "
-                    "your changes to the latest version and try again",
-                    path.resource->plural, path.name),
-        {{"name", path.name}, {"kind", path.resource->plural}});
+    return refuse(409, "Conflict",
+                  fmt::format("Operation cannot be fulfilled on {} \"{}\": the object has been modified; please apply "
+                              "your changes to the latest version and try again",
+                              path.resource->plural, path.name),
+                  {{"name", path.name}, {"kind", path.resource->plural}});
   Json whole = current;
   if (path.subresource == "status") {
     whole["status"] = object.value("status", Json::object());
   } else {
     for (const auto& [field, value] : current.items())
-      if (field != "status" && field != "kind" && field != "apiVersion" && !object.contains(field))
-        whole.erase(field);
+      if (field != "status" && field != "kind" && field != "apiVersion" && !object.contains(field)) whole.erase(field);
     for (const auto& [field, value] : object.items())
-      if (field != "status" && field != "metadata" && field != "kind" && field != "apiVersion")
-        whole[field] = value;
+      if (field != "status" && field != "metadata" && field != "kind" && field != "apiVersion") whole[field] = value;
     Json metadata = object["metadata"];
-    for (const auto* kept :
-         {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp"}) {
+    for (const auto* kept : {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp"}) {
       metadata.erase(kept);
       if (current["metadata"].contains(kept)) metadata[kept] = current["metadata"][kept];
     }
@@ -236,8 +227,7 @@ Reply ApiStore::list(const Resource& resource, const ListQuery& query) const {
     if (!wanted) return refuse(400, "BadRequest", "invalid resource version: " + query.resource_version);
     if (*wanted > version_) return too_large(*wanted, version_);
     if (query.version_match == "Exact") {
-      if (*wanted < compacted_)
-        return refuse(410, "Expired", "The resourceVersion for the provided list is too old.");
+      if (*wanted < compacted_) return refuse(410, "Expired", "The resourceVersion for the provided list is too old.");
       version = *wanted;
     }
   }
@@ -266,9 +256,8 @@ Reply ApiStore::list(const Resource& resource, const ListQuery& query) const {
   return {200, std::move(body), std::nullopt};
 }
 
-std::vector<WatchEvent> ApiStore::changes(const Resource& resource, const std::string& ns,
-                                          const Selector& selector, std::uint64_t& version,
-                                          std::chrono::steady_clock::time_point deadline) {
+std::vector<WatchEvent> ApiStore::changes(const Resource& resource, const std::string& ns, const Selector& selector,
+                                          std::uint64_t& version, std::chrono::steady_clock::time_point deadline) {
   std::unique_lock lock(mutex_);
   std::vector<WatchEvent> found;
   while (true) {
@@ -290,8 +279,8 @@ std::vector<WatchEvent> ApiStore::changes(const Resource& resource, const std::s
   }
 }
 
-std::vector<WatchEvent> ApiStore::state(const Resource& resource, const std::string& ns,
-                                        const Selector& selector, std::uint64_t& version) const {
+std::vector<WatchEvent> ApiStore::state(const Resource& resource, const std::string& ns, const Selector& selector,
+                                        std::uint64_t& version) const {
   const std::lock_guard lock(mutex_);
   version = version_;
   std::vector<WatchEvent> events;

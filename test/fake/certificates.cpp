@@ -43,9 +43,9 @@ CertificateAuthority::Key CertificateAuthority::make_key() {
   return key;
 }
 
-CertificateAuthority::Certificate CertificateAuthority::make(
-    const std::string& common_name, EVP_PKEY* key, bool authority,
-    const std::vector<std::string>& alternative_names) {
+CertificateAuthority::Certificate CertificateAuthority::make(const std::string& common_name, EVP_PKEY* key,
+                                                             bool authority,
+                                                             const std::vector<std::string>& alternative_names) {
   Certificate certificate(X509_new());
   require(certificate != nullptr, "certificate");
   X509* made = certificate.get();
@@ -76,8 +76,7 @@ std::string CertificateAuthority::pem() const {
   return to_pem([this](BIO* bio) { return PEM_write_bio_X509(bio, certificate_.get()); });
 }
 
-KeyPair CertificateAuthority::issue(const std::string& common_name,
-                                    const std::vector<std::string>& alternative_names) {
+KeyPair CertificateAuthority::issue(const std::string& common_name, const std::vector<std::string>& alternative_names) {
   const Key key = make_key();
   const Certificate certificate = make(common_name, key.get(), false, alternative_names);
   return {to_pem([&](BIO* bio) { return PEM_write_bio_X509(bio, certificate.get()); }), to_pem([&](BIO* bio) {

@@ -23,8 +23,7 @@ class CertificateAuthority {
   [[nodiscard]] std::string pem() const;
   // `alternative_names` as OpenSSL writes them: "DNS:localhost", "IP:127.0.0.1". Valid for a year, for both
   // sides.
-  [[nodiscard]] KeyPair issue(const std::string& common_name,
-                              const std::vector<std::string>& alternative_names);
+  [[nodiscard]] KeyPair issue(const std::string& common_name, const std::vector<std::string>& alternative_names);
 
  private:
   struct Free {

@@ -37,15 +37,12 @@ int main(int argc, char** argv) try {
   std::vector<std::string> files;
   long bookmark_ms = 1000;
   std::string watch_list = "on";
-  CLI::App app{
-      "A stand-in for kube-apiserver: Services, EndpointSlices and Nodes. Ends on SIGINT or SIGTERM."};
+  CLI::App app{"A stand-in for kube-apiserver: Services, EndpointSlices and Nodes. Ends on SIGINT or SIGTERM."};
   app.add_option("--host", options.host, "address to listen on");
   app.add_option("--port", options.port, "0: any; printed");
-  app.add_option("--token", options.token,
-                 "the bearer token that clients must show; none: anybody may do anything");
-  app.add_option(
-      "--tls-dir", tls_dir,
-      "serve HTTPS, and write ca.crt, server.crt, server.key and kubeconfig into this existing directory");
+  app.add_option("--token", options.token, "the bearer token that clients must show; none: anybody may do anything");
+  app.add_option("--tls-dir", tls_dir,
+                 "serve HTTPS, and write ca.crt, server.crt, server.key and kubeconfig into this existing directory");
   app.add_option("--load", files, "JSON files with an object or a List each");
   app.add_option("--bookmark-ms", bookmark_ms, "time between bookmarks")->check(CLI::PositiveNumber);
   app.add_option("--first-version", options.first_version, "resource versions are above this one");
@@ -78,8 +75,7 @@ int main(int argc, char** argv) try {
   for (const auto& file : files) load(server, file);
   if (!tls_dir.empty()) {
     // Of a certificate that was given, the authority is not known: it may be its own.
-    write_file(tls_dir + "/ca.crt",
-               server.ca_pem().empty() ? server.certificate().certificate_pem : server.ca_pem());
+    write_file(tls_dir + "/ca.crt", server.ca_pem().empty() ? server.certificate().certificate_pem : server.ca_pem());
     write_file(tls_dir + "/server.crt", server.certificate().certificate_pem);
     write_file(tls_dir + "/server.key", server.certificate().key_pem);
     write_file(tls_dir + "/kubeconfig", server.kubeconfig("ca.crt"));

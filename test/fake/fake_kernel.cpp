@@ -32,8 +32,10 @@ std::vector<Failure> FakeKernel::execute(std::span<const Operation> operations) 
       continue;
     }
     const auto done = perform(operations[i]);
-    if (planned) failures.push_back({i, planned->error});
-    else if (!done) failures.push_back({i, done.error().within(to_string(operations[i]))});
+    if (planned)
+      failures.push_back({i, planned->error});
+    else if (!done)
+      failures.push_back({i, done.error().within(to_string(operations[i]))});
   }
   return failures;
 }
@@ -50,8 +52,10 @@ Result<void> FakeKernel::perform(Verb verb, const VirtualServer& server) {
     return {};
   }
   if (row == servers_.end()) return fail_errno(ESRCH, "fake");
-  if (verb == Verb::set) row->second.server = server;
-  else servers_.erase(row);
+  if (verb == Verb::set)
+    row->second.server = server;
+  else
+    servers_.erase(row);
   return {};
 }
 
@@ -66,8 +70,10 @@ Result<void> FakeKernel::perform(Verb verb, const DestinationOf& of) {
     return {};
   }
   if (found == destinations.end()) return fail_errno(ENOENT, "fake");
-  if (verb == Verb::set) found->second.destination = of.destination;
-  else destinations.erase(found);
+  if (verb == Verb::set)
+    found->second.destination = of.destination;
+  else
+    destinations.erase(found);
   return {};
 }
 
@@ -75,15 +81,17 @@ Result<void> FakeKernel::perform(Verb verb, const BoundAddress& bound) {
   if (!prepared_) return fail_errno(ENODEV, "fake");
   const bool changed = verb == Verb::add ? bound_.insert(bound.address).second : bound_.erase(bound.address) > 0;
   if (changed)
-    pending_.emplace_back(AddressChange{
-        verb == Verb::add, {std::string(ipvs_link_name), bound.address, bound.address.max_prefix()}});
+    pending_.emplace_back(
+        AddressChange{verb == Verb::add, {std::string(ipvs_link_name), bound.address, bound.address.max_prefix()}});
   return {};
 }
 
 Result<void> FakeKernel::perform(Verb verb, const SetEntry& entry) {
   if (!prepared_) return fail_errno(ENOENT, "fake");
-  if (verb == Verb::add) entries_.insert(entry);
-  else entries_.erase(entry);
+  if (verb == Verb::add)
+    entries_.insert(entry);
+  else
+    entries_.erase(entry);
   return {};
 }
 

@@ -27,8 +27,8 @@ class FakeKernel final : public Kernel {
   std::vector<Notification> notifications() override;
 
   // --- what a test does to it ---------------------------------------------------------------------------------------
-  // Asked before each operation; an error makes it fail. The second flag of a fault says whether it happens nevertheless
-  // (an acknowledgement that was lost).
+  // Asked before each operation; an error makes it fail. The second flag of a fault says whether it happens
+  // nevertheless (an acknowledgement that was lost).
   struct Fault {
     Error error;
     bool takes_effect = false;

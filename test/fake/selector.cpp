@@ -83,14 +83,10 @@ bool Selector::matches(const Json& object) const {
     const bool listed =
         present && std::find(term.values.begin(), term.values.end(), labels[term.label]) != term.values.end();
     switch (term.op) {
-      case Operator::exists:
-        return present;
-      case Operator::absent:
-        return !present;
-      case Operator::in:
-        return listed;
-      case Operator::not_in:
-        return !listed;
+      case Operator::exists: return present;
+      case Operator::absent: return !present;
+      case Operator::in: return listed;
+      case Operator::not_in: return !listed;
     }
     return false;
   });

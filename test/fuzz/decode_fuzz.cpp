@@ -55,7 +55,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   switch (data[0] / 3 % 5) {
     case 0: check_object(kind, decoder.object(kind, text)); break;
     case 1:
-      if (const auto frame = decoder.watch_frame(kind, text); frame && frame->object) check_object(kind, *frame->object);
+      if (const auto frame = decoder.watch_frame(kind, text); frame && frame->object)
+        check_object(kind, *frame->object);
       break;
     case 2: check(read_list(text, piece) == read_list(text, text.size() + 1)); break;
     case 3: (void)decoder.status_text(text); break;

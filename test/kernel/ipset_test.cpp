@@ -1,8 +1,8 @@
 // Needs root and a network namespace of its own: it creates and destroys the sets and rules of the daemon.
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <catch2/catch.hpp>
 
 #include <algorithm>
 #include <array>
@@ -126,9 +126,11 @@ TEST_CASE("all sets are created as kube-proxy creates them, once") {
     REQUIRE(created);
   }
   const auto saved = run({"ipset", "save"});
-  CHECK(saved.find("create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024 maxelem 65536 ") != std::string::npos);
-  CHECK(saved.find("create KUBE-6-LOAD-BALANCER-SOURCE-CID hash:ip,port,net family inet6 hashsize 1024 maxelem 65536 ") !=
+  CHECK(saved.find("create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024 maxelem 65536 ") !=
         std::string::npos);
+  CHECK(
+      saved.find("create KUBE-6-LOAD-BALANCER-SOURCE-CID hash:ip,port,net family inet6 hashsize 1024 maxelem 65536 ") !=
+      std::string::npos);
   CHECK(saved.find("create KUBE-6-NODE-PORT-TCP bitmap:port range 0-65535\n") != std::string::npos);
   CHECK(std::count(saved.begin(), saved.end(), '\n') == 34);
   const auto all = sets.list_all();
@@ -268,8 +270,12 @@ TEST_CASE("a missing set and a foreign operation fail alone") {
   REQUIRE(sets.create_all());
   run({"ipset", "destroy", "KUBE-CLUSTER-IP"});
   const auto kept = entry(cluster_ip6, "fd00::1,tcp:80");
-  const auto failures = sets.execute(std::vector{add(numbered(1)), add(numbered(2)), add(kept), {Verb::set, kept},
-                                                 {Verb::add, BoundAddress{}}, remove(numbered(1))});
+  const auto failures = sets.execute(std::vector{add(numbered(1)),
+                                                 add(numbered(2)),
+                                                 add(kept),
+                                                 {Verb::set, kept},
+                                                 {Verb::add, BoundAddress{}},
+                                                 remove(numbered(1))});
   INFO(messages(failures));
   REQUIRE(failures.size() == 5);
   CHECK(failures[0].error.code == Errc::not_found);
@@ -353,7 +359,8 @@ TEST_CASE("rules are written once, found again, repaired and removed") {
       const auto name = program(backend, family);
       INFO(name);
       Iptables iptables(backend);
-      run({name, "-t", "nat", "-A", "POSTROUTING", "-m", "comment", "--comment", "not ours: -j KUBE-SERVICES", "-j", "ACCEPT"});
+      run({name, "-t", "nat", "-A", "POSTROUTING", "-m", "comment", "--comment", "not ours: -j KUBE-SERVICES", "-j",
+           "ACCEPT"});
       run({name, "-A", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT"});
       run({name, "-N", "KUBE-FIREWALL"});
       const auto foreign = foreign_rules(iptables, family);
@@ -362,9 +369,10 @@ TEST_CASE("rules are written once, found again, repaired and removed") {
       RulesConfig config;
       for (const auto& match : {std::optional<std::string>{}, std::optional(not_from(*Cidr::parse("10.244.0.0/16"))),
                                 std::optional(not_from(*Cidr::parse("10.244.0.1/32"))),
-                                std::optional(not_from(*Cidr::parse("fd00:10:244::/56"))), std::optional(*not_via("cni+")),
-                                std::optional(*not_via("br-0.1"))}) {
-        if (match && match->starts_with("! -s") && (match->find(':') != std::string::npos) != (family == Family::ipv6)) continue;
+                                std::optional(not_from(*Cidr::parse("fd00:10:244::/56"))),
+                                std::optional(*not_via("cni+")), std::optional(*not_via("br-0.1"))}) {
+        if (match && match->starts_with("! -s") && (match->find(':') != std::string::npos) != (family == Family::ipv6))
+          continue;
         config.local_match = match;
         INFO(match.value_or("no local detector"));
         CHECK(value(iptables.ensure(family, config)));
@@ -377,7 +385,8 @@ TEST_CASE("rules are written once, found again, repaired and removed") {
       CHECK_FALSE(value(iptables.ensure(family, config)));
 
       // Somebody removes a jump, another rule is in front, and a rule goes.
-      run({name, "-D", "INPUT", "-m", "comment", "--comment", "kube-proxy firewall rules", "-j", "KUBE-PROXY-FIREWALL"});
+      run({name, "-D", "INPUT", "-m", "comment", "--comment", "kube-proxy firewall rules", "-j",
+           "KUBE-PROXY-FIREWALL"});
       run({name, "-t", "nat", "-F", "KUBE-SERVICES"});
       CHECK(value(iptables.ensure(family, config)));
       const auto input = run({name, "-S", "INPUT"});
@@ -481,7 +490,8 @@ TEST_CASE("a restore that fails says at which line") {
   for (const auto backend : working_backends()) {
     Iptables iptables(backend);
     const auto restored = iptables.restore(
-        Family::ipv4, "*nat\n:KUBE-SERVICES - [0:0]\n-A KUBE-SERVICES -m set --match-set KUBE-NOT-THERE dst -j ACCEPT\nCOMMIT\n");
+        Family::ipv4,
+        "*nat\n:KUBE-SERVICES - [0:0]\n-A KUBE-SERVICES -m set --match-set KUBE-NOT-THERE dst -j ACCEPT\nCOMMIT\n");
     REQUIRE_FALSE(restored);
     INFO(restored.error().message());
     CHECK(restored.error().context.find("KUBE-NOT-THERE") != std::string::npos);

@@ -1,7 +1,7 @@
 // What the socket promises when things go wrong, on a real kernel.
-#include <catch2/catch.hpp>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
+#include <catch2/catch.hpp>
 
 #include <algorithm>
 

@@ -211,16 +211,15 @@ TEST_CASE("the head of a request") {
   CHECK(answer->body.size() == 64 << 10);
   const auto head = server.requests().at(0);
   CHECK(head.rfind("GET /clusters/one/api/v1/services?limit=1 HTTP/1.1\r\n", 0) == 0);
-  for (const auto* line : {"Accept: application/json\r\n", "Authorization: Bearer t\r\n",
-                           "User-Agent: kube-ipvsd/", "Host: 127.0.0.1:"})
+  for (const auto* line :
+       {"Accept: application/json\r\n", "Authorization: Bearer t\r\n", "User-Agent: kube-ipvsd/", "Host: 127.0.0.1:"})
     CHECK(head.find(line) != std::string::npos);
 }
 
 TEST_CASE("objects are posted") {
   ApiServer server;
   ApiConnection connection(server.access());
-  const auto answer =
-      connection.post("/apis/events.k8s.io/v1/namespaces/default/events", R"({"reason":"Test"})", 10s);
+  const auto answer = connection.post("/apis/events.k8s.io/v1/namespaces/default/events", R"({"reason":"Test"})", 10s);
   REQUIRE(answer);
   CHECK(answer->status == 201);
   CHECK(server.events().at(0).at("reason") == "Test");
@@ -256,15 +255,13 @@ TEST_CASE("silence, refusal and broken answers are told apart") {
     CHECK(body == "half");
   }
   SECTION("not HTTP") {
-    RawServer server([](const RawServer::Peer& peer, const std::string&) {
-      peer.send("SSH-2.0-OpenSSH_9.2\r\n\r\n\r\n");
-    });
+    RawServer server(
+        [](const RawServer::Peer& peer, const std::string&) { peer.send("SSH-2.0-OpenSSH_9.2\r\n\r\n\r\n"); });
     CHECK_FALSE(get(server.access()));
   }
   SECTION("a plain server asked for TLS") {
-    RawServer server([](const RawServer::Peer& peer, const std::string&) {
-      peer.send("HTTP/1.1 400 Bad Request\r\n\r\n");
-    });
+    RawServer server(
+        [](const RawServer::Peer& peer, const std::string&) { peer.send("HTTP/1.1 400 Bad Request\r\n\r\n"); });
     auto access = server.access();
     access.tls = true;
     CHECK_FALSE(get(access));
@@ -375,9 +372,9 @@ TEST_CASE("hostile streams are told about, and end nothing but themselves") {
 }
 
 TEST_CASE("hostile lists are told about, and never end a replacement") {
-  const auto body = GENERATE(as<std::string>{}, "", "[]", "{}", "{\"items\":[{}]}",
-                             "{\"items\":[{\"metadata\":{\"name\":\"a\"",
-                             "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[{\"spec\":{}}]}", "null");
+  const auto body =
+      GENERATE(as<std::string>{}, "", "[]", "{}", "{\"items\":[{}]}", "{\"items\":[{\"metadata\":{\"name\":\"a\"",
+               "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[{\"spec\":{}}]}", "null");
   RawServer server([&](const RawServer::Peer& peer, const std::string& head) {
     if (head.find("watch=true") != std::string::npos)
       peer.send("HTTP/1.1 422 No\r\nContent-Length: 0\r\n\r\n");

@@ -69,8 +69,7 @@ std::vector<std::string> steps_of(const std::vector<Json>& events) {
 // All paths of a document with the types of their values, without what a stand-in need not have: managed
 // fields and annotations.
 void shape_of(const Json& value, const std::string& path, std::set<std::string>& shape) {
-  if (path.find(".managedFields") != std::string::npos || path.find(".annotations") != std::string::npos)
-    return;
+  if (path.find(".managedFields") != std::string::npos || path.find(".annotations") != std::string::npos) return;
   shape.insert(path + ":" + value.type_name());
   if (value.is_object())
     for (const auto& [key, member] : value.items()) shape_of(member, path + "." + key, shape);
@@ -131,8 +130,7 @@ TEST_CASE("recorded watch lists become one replacement and the changes after it"
       expected.push_back(fmt::format("ReplaceEnd {}", to_string(resource.kind)));
     if (event["type"] == "ADDED" || event["type"] == "MODIFIED")
       expected.push_back(fmt::format("Upsert {} {}", to_string(resource.kind), key));
-    if (event["type"] == "DELETED")
-      expected.push_back(fmt::format("Remove {} {}", to_string(resource.kind), key));
+    if (event["type"] == "DELETED") expected.push_back(fmt::format("Remove {} {}", to_string(resource.kind), key));
   }
   Recorder recorder;
   Reflector reflector(resource, server.access(), recorder, recorder.warner(), hasty());
@@ -174,20 +172,18 @@ TEST_CASE("recorded pages and watches, with a watch list refused as recorded", "
 
 TEST_CASE("recorded refusals are dealt with", "[shared]") {
   if (absent()) return;
-  const auto [name, extension, expected] = GENERATE(table<std::string, std::string, std::string>(
-      {{"services-watch-too-old", ".ndjson", "resourceVersion=7419"},
-       {"services-list-exact-too-old", ".json", "resourceVersion=7419"},
-       {"services-list-future", ".json", "resourceVersion=7419"}}));
+  const auto [name, extension, expected] = GENERATE(
+      table<std::string, std::string, std::string>({{"services-watch-too-old", ".ndjson", "resourceVersion=7419"},
+                                                    {"services-list-exact-too-old", ".json", "resourceVersion=7419"},
+                                                    {"services-list-future", ".json", "resourceVersion=7419"}}));
   std::atomic<int> watches = 0;
-  RawServer server(
-      [&, name = name, extension = extension](const RawServer::Peer& peer, const std::string& head) {
-        if (head.find("sendInitialEvents") != std::string::npos)
-          return peer.send(wire("watchlist-refused-no-match", ".json", true));
-        if (head.find("watch=true") == std::string::npos)
-          return peer.send(wire("services-list-plain", ".json", true));
-        if (++watches == 1) return peer.send(wire(name, extension, true));
-        peer.wait_for_close();
-      });
+  RawServer server([&, name = name, extension = extension](const RawServer::Peer& peer, const std::string& head) {
+    if (head.find("sendInitialEvents") != std::string::npos)
+      return peer.send(wire("watchlist-refused-no-match", ".json", true));
+    if (head.find("watch=true") == std::string::npos) return peer.send(wire("services-list-plain", ".json", true));
+    if (++watches == 1) return peer.send(wire(name, extension, true));
+    peer.wait_for_close();
+  });
   Recorder recorder;
   auto options = hasty();
   Reflector reflector(watched_services(), server.access(), recorder, recorder.warner(), options);
@@ -216,10 +212,8 @@ TEST_CASE("the stand-in refuses as recorded", "[shared]") {
        {"/api/v1/namespaces/default/services/nosuchservice", "error-404", ""},
        {watch + "&sendInitialEvents=true", "watchlist-refused-no-match", ""},
        {watch + "&sendInitialEvents=true&resourceVersionMatch=Exact", "watchlist-refused-exact", ""},
-       {"/api/v1/services?resourceVersion=1&resourceVersionMatch=Exact&limit=3",
-        "services-list-exact-too-old", ""},
-       {"/api/v1/services?resourceVersion=99999999&resourceVersionMatch=NotOlderThan", "services-list-future",
-        ""},
+       {"/api/v1/services?resourceVersion=1&resourceVersionMatch=Exact&limit=3", "services-list-exact-too-old", ""},
+       {"/api/v1/services?resourceVersion=99999999&resourceVersionMatch=NotOlderThan", "services-list-future", ""},
        {"/api/v1/services?limit=3&continue=" + token, "services-list-expired-continue", ""}}));
   const auto answer = ask(server, target, bearer);
   auto expected = Json::parse(read(name + ".json"));
@@ -233,8 +227,7 @@ TEST_CASE("the stand-in refuses as recorded", "[shared]") {
     for (const auto* word : {"secrets", "nodes"})
       while (text.find(word) != std::string::npos)
         text.replace(text.find(word), std::string_view(word).size(), "RESOURCE");
-    text.erase(std::remove_if(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; }),
-               text.end());
+    text.erase(std::remove_if(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; }), text.end());
     return text;
   };
   CHECK(words(actual["message"]) == words(expected["message"]));
@@ -284,8 +277,7 @@ TEST_CASE("the stand-in pages through all as recorded", "[shared]") {
         Json::parse(ask(server, "/api/v1/services?limit=3" + (next.empty() ? "" : "&continue=" + next)).body);
     REQUIRE(actual["items"].size() == expected["items"].size());
     CHECK(actual["items"][0]["metadata"]["name"] == expected["items"][0]["metadata"]["name"]);
-    CHECK(actual["metadata"].value("remainingItemCount", 0) ==
-          expected["metadata"].value("remainingItemCount", 0));
+    CHECK(actual["metadata"].value("remainingItemCount", 0) == expected["metadata"].value("remainingItemCount", 0));
     next = actual["metadata"].value("continue", "");
     CHECK(next.empty() == !expected["metadata"].contains("continue"));
   }
@@ -297,9 +289,8 @@ TEST_CASE("the stand-in's defaults are the recorded ones", "[shared]") {
   for (const auto& recorded : list["items"]) {
     const std::string name = recorded["metadata"]["name"];
     if (name == "kubernetes") continue;  // not posted by anybody
-    auto posted =
-        Json::parse(recorded["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"]
-                        .get<std::string>());
+    auto posted = Json::parse(
+        recorded["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"].get<std::string>());
     // What the API server is known to fill in.
     for (const auto* field :
          {"sessionAffinity", "internalTrafficPolicy", "externalTrafficPolicy", "ipFamilies", "clusterIPs"})
@@ -326,8 +317,7 @@ TEST_CASE("the stand-in's defaults are the recorded ones", "[shared]") {
 
 TEST_CASE("the stand-in's watches go through the recorded steps", "[shared]") {
   if (absent()) return;
-  const auto name =
-      GENERATE(as<std::string>{}, "services-watch", "services-watch-selector", "services-watchlist");
+  const auto name = GENERATE(as<std::string>{}, "services-watch", "services-watch-selector", "services-watchlist");
   INFO(name);
   ApiServerOptions options;
   options.bookmark_period = 1h;
@@ -335,12 +325,10 @@ TEST_CASE("the stand-in's watches go through the recorded steps", "[shared]") {
   load(server);
   const auto version = std::to_string(server.store().version());
   std::string target = "/api/v1/services?watch=true&allowWatchBookmarks=true&timeoutSeconds=60";
-  target += name == "services-watchlist"
-                ? "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion="
-                : "&resourceVersion=" + version;
+  target += name == "services-watchlist" ? "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion="
+                                         : "&resourceVersion=" + version;
   if (name == "services-watch-selector")
-    target +=
-        "&labelSelector=%21service.kubernetes.io%2Fheadless%2C%21service.kubernetes.io%2Fservice-proxy-name";
+    target += "&labelSelector=%21service.kubernetes.io%2Fheadless%2C%21service.kubernetes.io%2Fservice-proxy-name";
   const auto recorded = events_of(read(name + ".ndjson"));
   auto expected = steps_of(recorded);
   // The bookmarks at the end come with time; see there for their shape.
@@ -359,14 +347,13 @@ TEST_CASE("the stand-in's watches go through the recorded steps", "[shared]") {
       server.store().merge(service_path("churn"), {{"spec", {{"type", "LoadBalancer"}}}});
       auto status = service_path("churn");
       status.subresource = "status";
-      server.store().replace(
-          status, {{"metadata", {{"name", "churn"}}},
-                   {"status", {{"loadBalancer", {{"ingress", Json::array({{{"ip", "203.0.113.220"}}})}}}}}});
+      server.store().replace(status,
+                             {{"metadata", {{"name", "churn"}}},
+                              {"status", {{"loadBalancer", {{"ingress", Json::array({{{"ip", "203.0.113.220"}}})}}}}}});
       server.store().merge(service_path("shop"),
                            {{"metadata", {{"labels", {{"service.kubernetes.io/service-proxy-name", "x"}}}}}});
-      server.store().merge(
-          service_path("shop"),
-          {{"metadata", {{"labels", {{"service.kubernetes.io/service-proxy-name", nullptr}}}}}});
+      server.store().merge(service_path("shop"),
+                           {{"metadata", {{"labels", {{"service.kubernetes.io/service-proxy-name", nullptr}}}}}});
       server.store().remove(service_path("churn"));
     }
     return body.find(
@@ -383,16 +370,14 @@ TEST_CASE("the stand-in's watches go through the recorded steps", "[shared]") {
   }
   for (const auto& event : recorded)
     if (event["type"] == "BOOKMARK" && !event["object"]["metadata"].contains("annotations"))
-      CHECK(shape_of(event["object"]) ==
-            shape_of(fake::bookmark(*fake::resource_of_kind("Service"), 1, false)));
+      CHECK(shape_of(event["object"]) == shape_of(fake::bookmark(*fake::resource_of_kind("Service"), 1, false)));
 }
 
 TEST_CASE("the stand-in's bookmarks and errors in watches are shaped as recorded", "[shared]") {
   if (absent()) return;
   for (const auto& event : events_of(read("endpointslices-watch.ndjson")))
     if (event["type"] == "BOOKMARK")
-      CHECK(shape_of(event["object"]) ==
-            shape_of(fake::bookmark(*fake::resource_of_kind("EndpointSlice"), 1, false)));
+      CHECK(shape_of(event["object"]) == shape_of(fake::bookmark(*fake::resource_of_kind("EndpointSlice"), 1, false)));
   ApiServer server;
   server.store().compact();
   const auto answer =

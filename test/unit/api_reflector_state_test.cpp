@@ -62,16 +62,14 @@ TEST_CASE("a server without watch lists is listed at once, and not asked for the
 }
 
 TEST_CASE("what says nothing about watch lists is retried as it was") {
-  const auto how =
-      GENERATE(refused(401), refused(403), refused(429), refused(500), refused(503), ended(End::broken));
+  const auto how = GENERATE(refused(401), refused(403), refused(429), refused(500), refused(503), ended(End::broken));
   ReflectorState state;
   CHECK(state.ended(how, 0) == 800ms);
   CHECK(state.next() == Ask{Verb::watch_list, "", "", true});
 }
 
 TEST_CASE("a stream that ends before its initial events do is followed by a list") {
-  const auto how =
-      GENERATE(ended(End::broken, 1s, 2), ended(End::complete, 1s, 2), ended(End::malformed, 1s, 2));
+  const auto how = GENERATE(ended(End::broken, 1s, 2), ended(End::complete, 1s, 2), ended(End::malformed, 1s, 2));
   ReflectorState state;
   CHECK(state.ended(how, 0) == 0ms);
   CHECK(state.next().verb == Verb::list);
@@ -108,8 +106,8 @@ TEST_CASE("any other failure of a page starts the list over") {
 }
 
 TEST_CASE("a broken watch goes on where it was") {
-  const auto how = GENERATE(ended(End::broken, 60s, 2), ended(End::complete, 1s, 0), refused(500),
-                            refused(429), refused(401));
+  const auto how =
+      GENERATE(ended(End::broken, 60s, 2), ended(End::complete, 1s, 0), refused(500), refused(429), refused(401));
   auto state = watching();
   state.seen("9");
   CHECK(state.ended(how, 0) >= 800ms);

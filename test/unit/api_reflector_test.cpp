@@ -49,9 +49,8 @@ TEST_CASE("initial state and changes arrive in order, by watch list or by list a
   f.server.store().remove(service_path("b"));
   const auto texts = f.recorder.wait(7);
   REQUIRE(texts.size() == 7);
-  CHECK(std::vector(texts.begin() + 4, texts.end()) == std::vector<std::string>{"Upsert Service default/c",
-                                                                                "Upsert Service default/a",
-                                                                                "Remove Service default/b"});
+  CHECK(std::vector(texts.begin() + 4, texts.end()) ==
+        std::vector<std::string>{"Upsert Service default/c", "Upsert Service default/a", "Remove Service default/b"});
   CHECK(std::get<Service>(std::get<Upsert>(f.recorder.events()[5]).object).ports.at(0).port == Port{81});
 
   f.reflector->stop();
@@ -68,9 +67,8 @@ TEST_CASE("initial state and changes arrive in order, by watch list or by list a
   for (const auto& request : f.server.log()) {
     CHECK(request.user_agent.rfind("kube-ipvsd/", 0) == 0);
     CHECK(request.accept_encoding == "identity");
-    CHECK(
-        request.target.find("labelSelector=%21service.kubernetes.io%2Fheadless%2C%21service.kubernetes.io%2F"
-                            "service-proxy-name") != std::string::npos);
+    CHECK(request.target.find("labelSelector=%21service.kubernetes.io%2Fheadless%2C%21service.kubernetes.io%2F"
+                              "service-proxy-name") != std::string::npos);
   }
 }
 
@@ -169,9 +167,8 @@ TEST_CASE("an object that gets the label of another proxy goes, and comes back w
   f.server.store().merge(service_path("a"),
                          {{"metadata", {{"labels", {{"service.kubernetes.io/service-proxy-name", ""}}}}}});
   CHECK(f.recorder.wait_for("Remove Service default/a"));
-  f.server.store().merge(
-      service_path("a"),
-      {{"metadata", {{"labels", {{"service.kubernetes.io/service-proxy-name", nullptr}}}}}});
+  f.server.store().merge(service_path("a"),
+                         {{"metadata", {{"labels", {{"service.kubernetes.io/service-proxy-name", nullptr}}}}}});
   CHECK(f.recorder.wait_for("Upsert Service default/a"));
 }
 
@@ -193,14 +190,13 @@ TEST_CASE("an object that cannot be read keeps its place and does not end the wa
 }
 
 TEST_CASE("a missing verb is named") {
-  const auto [verb, mode] = GENERATE(
-      table<std::string, WatchListMode>({{"watch", WatchListMode::on}, {"list", WatchListMode::refuse}}));
+  const auto [verb, mode] =
+      GENERATE(table<std::string, WatchListMode>({{"watch", WatchListMode::on}, {"list", WatchListMode::refuse}}));
   Fixture f(quiet(), mode);
   f.server.forbid(verb, "services");
   f.start();
   const auto warning = f.recorder.wait_for_warning("Forbidden");
-  CHECK(warning.find("grant the verb \"" + verb + "\" on \"services\" in API group \"\"") !=
-        std::string::npos);
+  CHECK(warning.find("grant the verb \"" + verb + "\" on \"services\" in API group \"\"") != std::string::npos);
   f.server.allow_all();
   CHECK(f.recorder.wait(4).size() == 4);
 }
@@ -256,8 +252,7 @@ TEST_CASE("bookmarks move the version on") {
   REQUIRE(f.server.apply(node("elsewhere")));
   const auto version = std::to_string(f.server.store().version());
   // A bookmark has been read if a watch comes back with the version that only it carried.
-  for (int attempt = 0; attempt < 50 && count_requests(f.server, "resourceVersion=" + version + "&") == 0;
-       ++attempt) {
+  for (int attempt = 0; attempt < 50 && count_requests(f.server, "resourceVersion=" + version + "&") == 0; ++attempt) {
     const auto before = count_requests(f.server, rewatch);
     f.server.drop_watches();
     REQUIRE(f.server.wait_for_requests(rewatch, before + 1, deadline));

@@ -121,8 +121,7 @@ inline Json node(const std::string& name) {
 inline Json slice(const std::string& name) {
   return {{"kind", "EndpointSlice"},
           {"apiVersion", "discovery.k8s.io/v1"},
-          {"metadata",
-           {{"name", name}, {"namespace", "default"}, {"labels", {{"kubernetes.io/service-name", "web"}}}}},
+          {"metadata", {{"name", name}, {"namespace", "default"}, {"labels", {{"kubernetes.io/service-name", "web"}}}}},
           {"addressType", "IPv4"},
           {"endpoints", Json::array({{{"addresses", Json::array({"10.244.1.1"})}}})},
           {"ports", Json::array({{{"port", 8080}}})}};

@@ -42,17 +42,32 @@ using Lines = std::vector<std::string>;
 
 TEST_CASE("durations read as Go reads them") {
   const auto [text, expected] = GENERATE(table<std::string, std::chrono::nanoseconds>({
-      {"0", 0ns}, {"0s", 0ns}, {"-0", 0ns}, {"30s", 30s}, {"1m30s", 90s}, {"1.5h", 90min}, {"250ms", 250ms}, {".5s", 500ms},
-      {"1.s", 1s}, {"+5s", 5s}, {"-5s", -5s}, {"1h2m3s4ms5us6ns", 1h + 2min + 3s + 4ms + 5us + 6ns}, {"2s1h", 1h + 2s},
-      {"7\u00b5s", 7us}, {"7\u03bcs", 7us}, {"24h", 24h}, {"0.000000001s", 1ns},
+      {"0", 0ns},
+      {"0s", 0ns},
+      {"-0", 0ns},
+      {"30s", 30s},
+      {"1m30s", 90s},
+      {"1.5h", 90min},
+      {"250ms", 250ms},
+      {".5s", 500ms},
+      {"1.s", 1s},
+      {"+5s", 5s},
+      {"-5s", -5s},
+      {"1h2m3s4ms5us6ns", 1h + 2min + 3s + 4ms + 5us + 6ns},
+      {"2s1h", 1h + 2s},
+      {"7\u00b5s", 7us},
+      {"7\u03bcs", 7us},
+      {"24h", 24h},
+      {"0.000000001s", 1ns},
       {"9223372036854775807ns", std::chrono::nanoseconds::max()},
   }));
   CHECK(parse_duration(text) == expected);
 }
 
 TEST_CASE("what is no duration is refused") {
-  const auto text = GENERATE(as<std::string>{}, "", "30", "s", ".s", ".", "-", "+", "1 s", "1s ", "1d", "1e3s", "--1s", "1s-1s", "1,5s",
-                             "9223372036854775808ns", "2562048h", "99999999999999999999s", "9223372036s9223372036s", "1.h.", "0x1s");
+  const auto text = GENERATE(as<std::string>{}, "", "30", "s", ".s", ".", "-", "+", "1 s", "1s ", "1d", "1e3s", "--1s",
+                             "1s-1s", "1,5s", "9223372036854775808ns", "2562048h", "99999999999999999999s",
+                             "9223372036s9223372036s", "1.h.", "0x1s");
   CHECK_FALSE(parse_duration(text));
 }
 
@@ -102,19 +117,21 @@ ipvs:
 iptables: {masqueradeBit: 15, masqueradeAll: true, syncPeriod: 10s, minSyncPeriod: 2s}
 conntrack: {maxPerCore: 0, min: 7, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 2h, tcpBeLiberal: true, udpTimeout: 1s, udpStreamTimeout: 2s}
 ipvsd: {iptablesBackend: nft, rulesAuditPeriod: 1m, auditPeriod: 10m}
-)").config;
-  CHECK(config_json(config) ==
-        R"({"apiVersion":"kubeproxy.config.k8s.io/v1alpha1","kind":"KubeProxyConfiguration","mode":"ipvs",)"
-        R"("bindAddress":"192.168.77.2","healthzBindAddress":"127.0.0.1:1","metricsBindAddress":"[fd00::1]:2",)"
-        R"("bindAddressHardFail":true,"hostnameOverride":"Node-1","detectLocalMode":"InterfaceNamePrefix",)"
-        R"("clusterCIDR":"10.244.0.0/16,fd00:10:244::/48","nodePortAddresses":["primary","192.168.77.0/24"],)"
-        R"("oomScoreAdj":-500,"configSyncPeriod":"1m","clientConnection":{"kubeconfig":"/var/lib/kube-proxy/kubeconfig.conf"},)"
-        R"("detectLocal":{"bridgeInterface":"br0","interfaceNamePrefix":"cali"},)"
-        R"("ipvs":{"syncPeriod":"1m","minSyncPeriod":"500ms","scheduler":"sh","excludeCIDRs":["10.1.0.0/16"],"strictARP":true,)"
-        R"("tcpTimeout":"15m","tcpFinTimeout":"2m","udpTimeout":"5m"},)"
-        R"("iptables":{"masqueradeBit":15,"masqueradeAll":true,"syncPeriod":"10s","minSyncPeriod":"2s"},)"
-        R"("conntrack":{"maxPerCore":0,"min":7,"tcpEstablishedTimeout":"0s","tcpCloseWaitTimeout":"2h","tcpBeLiberal":true,)"
-        R"("udpTimeout":"1s","udpStreamTimeout":"2s"},"ipvsd":{"iptablesBackend":"nft","rulesAuditPeriod":"1m","auditPeriod":"10m"}})");
+)")
+                          .config;
+  CHECK(
+      config_json(config) ==
+      R"({"apiVersion":"kubeproxy.config.k8s.io/v1alpha1","kind":"KubeProxyConfiguration","mode":"ipvs",)"
+      R"("bindAddress":"192.168.77.2","healthzBindAddress":"127.0.0.1:1","metricsBindAddress":"[fd00::1]:2",)"
+      R"("bindAddressHardFail":true,"hostnameOverride":"Node-1","detectLocalMode":"InterfaceNamePrefix",)"
+      R"("clusterCIDR":"10.244.0.0/16,fd00:10:244::/48","nodePortAddresses":["primary","192.168.77.0/24"],)"
+      R"("oomScoreAdj":-500,"configSyncPeriod":"1m","clientConnection":{"kubeconfig":"/var/lib/kube-proxy/kubeconfig.conf"},)"
+      R"("detectLocal":{"bridgeInterface":"br0","interfaceNamePrefix":"cali"},)"
+      R"("ipvs":{"syncPeriod":"1m","minSyncPeriod":"500ms","scheduler":"sh","excludeCIDRs":["10.1.0.0/16"],"strictARP":true,)"
+      R"("tcpTimeout":"15m","tcpFinTimeout":"2m","udpTimeout":"5m"},)"
+      R"("iptables":{"masqueradeBit":15,"masqueradeAll":true,"syncPeriod":"10s","minSyncPeriod":"2s"},)"
+      R"("conntrack":{"maxPerCore":0,"min":7,"tcpEstablishedTimeout":"0s","tcpCloseWaitTimeout":"2h","tcpBeLiberal":true,)"
+      R"("udpTimeout":"1s","udpStreamTimeout":"2s"},"ipvsd":{"iptablesBackend":"nft","rulesAuditPeriod":"1m","auditPeriod":"10m"}})");
 }
 
 TEST_CASE("a file as kubeadm writes it means the defaults") {
@@ -157,36 +174,60 @@ TEST_CASE("server addresses") {
 
 TEST_CASE("each kind of error says where, what was expected and what was there") {
   const auto [body, line] = GENERATE(table<std::string, std::string>({
-      {"mode: iptables", "f:3: mode: expected ipvs or \"\" (there is no other mode here: set mode: ipvs, or keep kube-proxy on this node), got \"iptables\""},
+      {"mode: iptables",
+       "f:3: mode: expected ipvs or \"\" (there is no other mode here: set mode: ipvs, or keep kube-proxy on this "
+       "node), got \"iptables\""},
       {"bindAddress: here", "f:3: bindAddress: expected an IP address, got \"here\""},
-      {"healthzBindAddress: 127.0.0.1:0", "f:3: healthzBindAddress: expected an address and port such as 0.0.0.0:10256, or none, got \"127.0.0.1:0\""},
-      {"metricsBindAddress: fd00::1:x", "f:3: metricsBindAddress: expected an address and port such as 0.0.0.0:10249, or none, got \"fd00::1:x\""},
+      {"healthzBindAddress: 127.0.0.1:0",
+       "f:3: healthzBindAddress: expected an address and port such as 0.0.0.0:10256, or none, got \"127.0.0.1:0\""},
+      {"metricsBindAddress: fd00::1:x",
+       "f:3: metricsBindAddress: expected an address and port such as 0.0.0.0:10249, or none, got \"fd00::1:x\""},
       {"bindAddressHardFail: \"true\"", "f:3: bindAddressHardFail: expected true or false, got \"true\" in quotes"},
       {"bindAddressHardFail: maybe", "f:3: bindAddressHardFail: expected true or false, got \"maybe\""},
       {"oomScoreAdj: 1001", "f:3: oomScoreAdj: expected an integer from -1000 to 1000, got \"1001\""},
       {"oomScoreAdj: [1]", "f:3: oomScoreAdj: expected an integer, got a list"},
       {"conntrack:\n  min: -1", "f:4: conntrack.min: expected an integer from 0 to 2147483647, got \"-1\""},
-      {"conntrack:\n  min: 99999999999999999999", "f:4: conntrack.min: expected an integer from 0 to 2147483647, got \"99999999999999999999\""},
-      {"ipvs:\n  syncPeriod: 30", "f:4: ipvs.syncPeriod: expected a duration in whole milliseconds such as \"1m30s\", at least 1ms, got \"30\""},
-      {"ipvs:\n  tcpTimeout: -1s", "f:4: ipvs.tcpTimeout: expected a duration in whole seconds such as \"90s\", got \"-1s\""},
-      {"ipvs:\n  tcpTimeout: 1500ms", "f:4: ipvs.tcpTimeout: expected a duration in whole seconds such as \"90s\", got \"1500ms\""},
-      {"ipvs:\n  tcpTimeout: 2000000h", "f:4: ipvs.tcpTimeout: expected a duration in whole seconds such as \"90s\", got \"2000000h\""},
-      {"ipvs:\n  scheduler: ../rr", "f:4: ipvs.scheduler: expected the name of an IPVS scheduler such as rr, got \"../rr\""},
-      {"ipvs:\n  excludeCIDRs:\n  - 10.0.0.0/8\n  - 10.0.0.1", "f:6: ipvs.excludeCIDRs[1]: expected a CIDR such as 10.0.0.0/8, got \"10.0.0.1\""},
+      {"conntrack:\n  min: 99999999999999999999",
+       "f:4: conntrack.min: expected an integer from 0 to 2147483647, got \"99999999999999999999\""},
+      {"ipvs:\n  syncPeriod: 30",
+       "f:4: ipvs.syncPeriod: expected a duration in whole milliseconds such as \"1m30s\", at least 1ms, got \"30\""},
+      {"ipvs:\n  tcpTimeout: -1s",
+       "f:4: ipvs.tcpTimeout: expected a duration in whole seconds such as \"90s\", got \"-1s\""},
+      {"ipvs:\n  tcpTimeout: 1500ms",
+       "f:4: ipvs.tcpTimeout: expected a duration in whole seconds such as \"90s\", got \"1500ms\""},
+      {"ipvs:\n  tcpTimeout: 2000000h",
+       "f:4: ipvs.tcpTimeout: expected a duration in whole seconds such as \"90s\", got \"2000000h\""},
+      {"ipvs:\n  scheduler: ../rr",
+       "f:4: ipvs.scheduler: expected the name of an IPVS scheduler such as rr, got \"../rr\""},
+      {"ipvs:\n  excludeCIDRs:\n  - 10.0.0.0/8\n  - 10.0.0.1",
+       "f:6: ipvs.excludeCIDRs[1]: expected a CIDR such as 10.0.0.0/8, got \"10.0.0.1\""},
       {"ipvs:\n  excludeCIDRs: 10.0.0.0/8", "f:4: ipvs.excludeCIDRs: expected a list, got \"10.0.0.0/8\""},
       {"ipvs:\n  excludeCIDRs: [[]]", "f:4: ipvs.excludeCIDRs[0]: expected a CIDR such as 10.0.0.0/8, got a list"},
       {"ipvs: [rr]", "f:3: ipvs: expected a map, got a list"},
-      {"ipvs: {minSyncPeriod: 1m}", "f:3: ipvs.minSyncPeriod: expected minSyncPeriod to be at most syncPeriod (30s), got \"1m\""},
-      {"iptables: {syncPeriod: 500ms}", "f:3: iptables.syncPeriod: expected minSyncPeriod (1s) to be at most syncPeriod (500ms), got \"500ms\""},
+      {"ipvs: {minSyncPeriod: 1m}",
+       "f:3: ipvs.minSyncPeriod: expected minSyncPeriod to be at most syncPeriod (30s), got \"1m\""},
+      {"iptables: {syncPeriod: 500ms}",
+       "f:3: iptables.syncPeriod: expected minSyncPeriod (1s) to be at most syncPeriod (500ms), got \"500ms\""},
       {"iptables: {masqueradeBit: 32}", "f:3: iptables.masqueradeBit: expected an integer from 0 to 31, got \"32\""},
-      {"detectLocalMode: Magic", "f:3: detectLocalMode: expected one of ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix, got \"Magic\""},
-      {"detectLocalMode: BridgeInterface", "f:3: detectLocalMode: expected detectLocal.bridgeInterface to be given with it, got \"BridgeInterface\""},
-      {"detectLocal: {bridgeInterface: a-name-too-long1}", "f:3: detectLocal.bridgeInterface: expected an interface name of at most 15 characters, got \"a-name-too-long1\""},
-      {"clusterCIDR: 10.0.0.0/8,10.1.0.0/16", "f:3: clusterCIDR: expected one CIDR, or an IPv4 and an IPv6 CIDR separated by a comma, got \"10.0.0.0/8,10.1.0.0/16\""},
-      {"clusterCIDR: 10.0.0.0/8,", "f:3: clusterCIDR: expected one CIDR, or an IPv4 and an IPv6 CIDR separated by a comma, got \"10.0.0.0/8,\""},
-      {"nodePortAddresses: [secondary]", "f:3: nodePortAddresses[0]: expected a CIDR, primary, localhost or all, got \"secondary\""},
-      {"ipvsd: {iptablesBackend: iptables}", "f:3: ipvsd.iptablesBackend: expected one of auto, legacy, nft, got \"iptables\""},
-      {"ipvsd: {auditPeriod: 1ms}", "f:3: ipvsd.auditPeriod: expected a duration in whole seconds such as \"90s\", at least 1s, got \"1ms\""},
+      {"detectLocalMode: Magic",
+       "f:3: detectLocalMode: expected one of ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix, got "
+       "\"Magic\""},
+      {"detectLocalMode: BridgeInterface",
+       "f:3: detectLocalMode: expected detectLocal.bridgeInterface to be given with it, got \"BridgeInterface\""},
+      {"detectLocal: {bridgeInterface: a-name-too-long1}",
+       "f:3: detectLocal.bridgeInterface: expected an interface name of at most 15 characters, got "
+       "\"a-name-too-long1\""},
+      {"clusterCIDR: 10.0.0.0/8,10.1.0.0/16",
+       "f:3: clusterCIDR: expected one CIDR, or an IPv4 and an IPv6 CIDR separated by a comma, got "
+       "\"10.0.0.0/8,10.1.0.0/16\""},
+      {"clusterCIDR: 10.0.0.0/8,",
+       "f:3: clusterCIDR: expected one CIDR, or an IPv4 and an IPv6 CIDR separated by a comma, got \"10.0.0.0/8,\""},
+      {"nodePortAddresses: [secondary]",
+       "f:3: nodePortAddresses[0]: expected a CIDR, primary, localhost or all, got \"secondary\""},
+      {"ipvsd: {iptablesBackend: iptables}",
+       "f:3: ipvsd.iptablesBackend: expected one of auto, legacy, nft, got \"iptables\""},
+      {"ipvsd: {auditPeriod: 1ms}",
+       "f:3: ipvsd.auditPeriod: expected a duration in whole seconds such as \"90s\", at least 1s, got \"1ms\""},
       {"enableProfiling: 7", "f:3: enableProfiling: expected true or false, got \"7\""},
       {"clientConnection: {qps: fast}", "f:3: clientConnection.qps: expected a number, got \"fast\""},
       {"nftables: {syncPeriod: soon}", "f:3: nftables.syncPeriod: expected a duration such as \"30s\", got \"soon\""},
@@ -206,17 +247,19 @@ TEST_CASE("each kind of error says where, what was expected and what was there")
   INFO(body);
   const auto errors = errors_of(head + body);
   CHECK(std::find(errors.begin(), errors.end(), line) != errors.end());
-  if (errors.empty() || std::find(errors.begin(), errors.end(), line) == errors.end())
-    CHECK(errors == Lines{line});
+  if (errors.empty() || std::find(errors.begin(), errors.end(), line) == errors.end()) CHECK(errors == Lines{line});
 }
 
 TEST_CASE("all errors of a file come at once") {
-  CHECK(errors_of("mode: iptables\nipvs:\n  strictArp: true\n  syncPeriod: x\n") ==
-        Lines{"f:1: mode: expected ipvs or \"\" (there is no other mode here: set mode: ipvs, or keep kube-proxy on this node), got \"iptables\"",
-              "f:3: \"ipvs.strictArp\": unknown field; did you mean ipvs.strictARP?",
-              "f:4: ipvs.syncPeriod: expected a duration in whole milliseconds such as \"1m30s\", at least 1ms, got \"x\"",
-              "f:1: apiVersion: expected kubeproxy.config.k8s.io/v1alpha1, got nothing",
-              "f:1: kind: expected KubeProxyConfiguration, got nothing"});
+  CHECK(
+      errors_of("mode: iptables\nipvs:\n  strictArp: true\n  syncPeriod: x\n") ==
+      Lines{
+          "f:1: mode: expected ipvs or \"\" (there is no other mode here: set mode: ipvs, or keep kube-proxy on this "
+          "node), got \"iptables\"",
+          "f:3: \"ipvs.strictArp\": unknown field; did you mean ipvs.strictARP?",
+          "f:4: ipvs.syncPeriod: expected a duration in whole milliseconds such as \"1m30s\", at least 1ms, got \"x\"",
+          "f:1: apiVersion: expected kubeproxy.config.k8s.io/v1alpha1, got nothing",
+          "f:1: kind: expected KubeProxyConfiguration, got nothing"});
 }
 
 TEST_CASE("fields without effect warn once they ask for something") {
@@ -252,7 +295,8 @@ TEST_CASE("hostile text is refused, quickly and without a crash") {
 }
 
 TEST_CASE("a truncated file never crashes the reader") {
-  const std::string text = head + "ipvs:\n  excludeCIDRs: [10.0.0.0/8, \"10.1.0.0/16\"]\n  scheduler: 'rr'\nconntrack: {min: 1}\n";
+  const std::string text =
+      head + "ipvs:\n  excludeCIDRs: [10.0.0.0/8, \"10.1.0.0/16\"]\n  scheduler: 'rr'\nconntrack: {min: 1}\n";
   for (std::size_t size = 0; size <= text.size(); ++size) {
     const auto result = parse_config(std::string_view(text).substr(0, size), "f");
     CHECK((result || !result.error().empty()));

@@ -42,11 +42,27 @@ TEST_CASE("no flags mean the defaults") {
 }
 
 TEST_CASE("flags set the fields they name") {
-  const auto flags = parse({"--kubeconfig", "/k", "--proxy-mode=ipvs", "--ipvs-scheduler=sh", "--ipvs-exclude-cidrs=10.1.0.0/16,10.2.0.0/16",
-                            "--ipvs-strict-arp", "--masquerade-all=true", "--bind-address-hard-fail=false", "--oom-score-adj", "-500",
-                            "--ipvs-tcp-timeout=15m", "--nodeport-addresses=10.0.0.0/8", "--nodeport-addresses=fd00::/8",
-                            "--cluster-cidr=10.244.0.0/16", "--healthz-bind-address=", "--metrics-bind-address", "0.0.0.0:9999",
-                            "--conntrack-max-per-core=0", "-v=4", "--once", "--dry-run"});
+  const auto flags = parse({"--kubeconfig",
+                            "/k",
+                            "--proxy-mode=ipvs",
+                            "--ipvs-scheduler=sh",
+                            "--ipvs-exclude-cidrs=10.1.0.0/16,10.2.0.0/16",
+                            "--ipvs-strict-arp",
+                            "--masquerade-all=true",
+                            "--bind-address-hard-fail=false",
+                            "--oom-score-adj",
+                            "-500",
+                            "--ipvs-tcp-timeout=15m",
+                            "--nodeport-addresses=10.0.0.0/8",
+                            "--nodeport-addresses=fd00::/8",
+                            "--cluster-cidr=10.244.0.0/16",
+                            "--healthz-bind-address=",
+                            "--metrics-bind-address",
+                            "0.0.0.0:9999",
+                            "--conntrack-max-per-core=0",
+                            "-v=4",
+                            "--once",
+                            "--dry-run"});
   REQUIRE(flags);
   const auto& config = flags->config;
   CHECK(config.kubeconfig == "/k");
@@ -82,12 +98,16 @@ TEST_CASE("every flag of the table can be given its default") {
 
 TEST_CASE("wrong command lines say what is wrong and end with 2") {
   const auto [arguments, text] = GENERATE(table<std::vector<std::string>, std::string>({
-      {{"--ipvs-tcp-timeout=soon"}, "--ipvs-tcp-timeout: expected a duration in whole seconds such as \"90s\", got \"soon\"\n"},
+      {{"--ipvs-tcp-timeout=soon"},
+       "--ipvs-tcp-timeout: expected a duration in whole seconds such as \"90s\", got \"soon\"\n"},
       {{"--proxy-mode=iptables"}, "--proxy-mode: expected ipvs or \"\""},
       {{"--masquerade-all=maybe"}, "--masquerade-all"},
-      {{"--ipvs-exclude-cidrs=10.0.0.0/8,x"}, "--ipvs-exclude-cidrs[1]: expected a CIDR such as 10.0.0.0/8, got \"x\"\n"},
-      {{"--ipvs-min-sync-period=1m"}, "--ipvs-min-sync-period: expected minSyncPeriod to be at most syncPeriod (30s), got \"1m\"\n"},
-      {{"--detect-local-mode=BridgeInterface"}, "--detect-local-mode: expected detectLocal.bridgeInterface to be given"},
+      {{"--ipvs-exclude-cidrs=10.0.0.0/8,x"},
+       "--ipvs-exclude-cidrs[1]: expected a CIDR such as 10.0.0.0/8, got \"x\"\n"},
+      {{"--ipvs-min-sync-period=1m"},
+       "--ipvs-min-sync-period: expected minSyncPeriod to be at most syncPeriod (30s), got \"1m\"\n"},
+      {{"--detect-local-mode=BridgeInterface"},
+       "--detect-local-mode: expected detectLocal.bridgeInterface to be given"},
       {{"--log-level=loud"}, "--log-level: expected"},
       {{"-v=x"}, "-v: expected an integer"},
       {{"--manifests=/m", "--kubeconfig=/k"}, "--manifests and --kubeconfig exclude each other\n"},
@@ -103,8 +123,12 @@ TEST_CASE("wrong command lines say what is wrong and end with 2") {
 }
 
 TEST_CASE("empty values, joined or apart") {
-  for (const auto& arguments : std::vector<std::vector<std::string>>{{"--ipvs-scheduler="}, {"--ipvs-scheduler", ""}, {"--nodeport-addresses="},
-                                                                     {"--bind-address", ""}, {"--config="}, {"--manifests", ""}}) {
+  for (const auto& arguments : std::vector<std::vector<std::string>>{{"--ipvs-scheduler="},
+                                                                     {"--ipvs-scheduler", ""},
+                                                                     {"--nodeport-addresses="},
+                                                                     {"--bind-address", ""},
+                                                                     {"--config="},
+                                                                     {"--manifests", ""}}) {
     const auto flags = parse(arguments);
     REQUIRE(flags);
     CHECK(config_json(flags->config) == config_json(default_config()));
@@ -129,8 +153,11 @@ TEST_CASE("help goes to standard output") {
 }
 
 TEST_CASE("a configuration file silences the flags that it replaces") {
-  const TemporaryFile file("apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: ipvs\nhostnameOverride: a\nipvs: {scheduler: sh}\n");
-  const auto flags = parse({"--config=" + file.path, "--hostname-override=b", "--ipvs-scheduler=wlc", "--masquerade-all", "--master=https://x", "--log-level=error"});
+  const TemporaryFile file(
+      "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\nmode: ipvs\nhostnameOverride: "
+      "a\nipvs: {scheduler: sh}\n");
+  const auto flags = parse({"--config=" + file.path, "--hostname-override=b", "--ipvs-scheduler=wlc",
+                            "--masquerade-all", "--master=https://x", "--log-level=error"});
   REQUIRE(flags);
   CHECK(flags->config.ipvs.scheduler == "sh");
   CHECK(flags->config.hostname_override == "b");
@@ -138,8 +165,9 @@ TEST_CASE("a configuration file silences the flags that it replaces") {
   CHECK(flags->master == "https://x");
   CHECK(flags->log_level == LogLevel::error);
   REQUIRE(flags->warnings.size() == 1);
-  CHECK_THAT(flags->warnings[0], Catch::StartsWith("--config is given: ignored ") && Catch::Contains("--ipvs-scheduler") &&
-                                     Catch::Contains("--masquerade-all") && !Catch::Contains("--hostname-override"));
+  CHECK_THAT(flags->warnings[0], Catch::StartsWith("--config is given: ignored ") &&
+                                     Catch::Contains("--ipvs-scheduler") && Catch::Contains("--masquerade-all") &&
+                                     !Catch::Contains("--hostname-override"));
 }
 
 TEST_CASE("a wrong configuration file ends with 1 and names the file") {

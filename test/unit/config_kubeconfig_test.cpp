@@ -27,10 +27,13 @@ struct Directory {
 
 std::string kubeconfig(const std::string& cluster, const std::string& user) {
   return "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts:\n- name: c\n  context: {cluster: k, user: u}\n"
-         "clusters:\n- name: k\n  cluster: " + cluster + "\nusers:\n- name: u\n  user: " + user + "\n";
+         "clusters:\n- name: k\n  cluster: " +
+         cluster + "\nusers:\n- name: u\n  user: " + user + "\n";
 }
 
-Result<ApiAccess> read(const Directory& directory, const std::string& text) { return read_kubeconfig(directory.write("config", text)); }
+Result<ApiAccess> read(const Directory& directory, const std::string& text) {
+  return read_kubeconfig(directory.write("config", text));
+}
 
 const std::string server = "{server: https://10.0.0.1:6443}";
 
@@ -58,8 +61,9 @@ TEST_CASE("server URLs") {
 
 TEST_CASE("certificates and keys by path and inline") {
   const Directory directory;
-  const auto by_path = read(directory, kubeconfig("{server: 'https://a', certificate-authority: pki/ca.crt, tls-server-name: b}",
-                                                  "{client-certificate: /abs/c.crt, client-key: c.key, tokenFile: token}"));
+  const auto by_path =
+      read(directory, kubeconfig("{server: 'https://a', certificate-authority: pki/ca.crt, tls-server-name: b}",
+                                 "{client-certificate: /abs/c.crt, client-key: c.key, tokenFile: token}"));
   REQUIRE(by_path);
   CHECK(by_path->ca.path == (directory.path / "pki/ca.crt").string());
   CHECK(by_path->client_certificate.path == "/abs/c.crt");
@@ -70,7 +74,8 @@ TEST_CASE("certificates and keys by path and inline") {
   // "-----BEGIN X-----\n"
   const std::string pem = "LS0tLS1CRUdJTiBYLS0tLS0K";
   const auto inlined = read(directory, kubeconfig("{server: 'https://a', certificate-authority-data: " + pem + "}",
-                                                  "{client-certificate-data: " + pem + ", client-key-data: " + pem + ", client-key: ignored}"));
+                                                  "{client-certificate-data: " + pem + ", client-key-data: " + pem +
+                                                      ", client-key: ignored}"));
   REQUIRE(inlined);
   CHECK(inlined->ca.inline_pem == "-----BEGIN X-----\n");
   CHECK(inlined->client_key.inline_pem == "-----BEGIN X-----\n");
@@ -80,27 +85,35 @@ TEST_CASE("certificates and keys by path and inline") {
 TEST_CASE("insecure access has to be asked for") {
   const Directory directory;
   CHECK_FALSE(read(directory, kubeconfig(server, "{}"))->insecure_skip_verify);
-  CHECK(read(directory, kubeconfig("{server: 'https://a', insecure-skip-tls-verify: true}", "{}"))->insecure_skip_verify);
+  CHECK(
+      read(directory, kubeconfig("{server: 'https://a', insecure-skip-tls-verify: true}", "{}"))->insecure_skip_verify);
 }
 
 TEST_CASE("what a kubeconfig is refused for") {
   const auto [text, line, part] = GENERATE(table<std::string, int, std::string>({
-      {kubeconfig(server, "{exec: {command: aws}}"), 12, "user.exec: not supported: use a client certificate, token or tokenFile"},
+      {kubeconfig(server, "{exec: {command: aws}}"), 12,
+       "user.exec: not supported: use a client certificate, token or tokenFile"},
       {kubeconfig(server, "{auth-provider: {name: gcp}}"), 12, "user.auth-provider: not supported"},
       {kubeconfig(server, "{username: a, password: b}"), 12, "user.username: not supported"},
-      {kubeconfig(server, "{client-certificate-data: '***', client-key: k}"), 12, "user.client-certificate-data: expected a PEM document in base64"},
-      {kubeconfig(server, "{client-certificate-data: LS0t, client-key: k}"), 12, "user.client-certificate-data: expected a PEM document"},
-      {kubeconfig(server, "{client-key-data: LS0tLS1CRUdJTiBYLS0tLS0}"), 12, "user.client-key-data: expected a PEM document"},
+      {kubeconfig(server, "{client-certificate-data: '***', client-key: k}"), 12,
+       "user.client-certificate-data: expected a PEM document in base64"},
+      {kubeconfig(server, "{client-certificate-data: LS0t, client-key: k}"), 12,
+       "user.client-certificate-data: expected a PEM document"},
+      {kubeconfig(server, "{client-key-data: LS0tLS1CRUdJTiBYLS0tLS0}"), 12,
+       "user.client-key-data: expected a PEM document"},
       {kubeconfig(server, "{client-certificate: c}"), 12, "client-certificate and client-key must be given together"},
       {kubeconfig(server, "{token: \"a\\r\\nX: y\"}"), 12, "user.token: expected no spaces or control characters"},
       {kubeconfig(server, "{token: [a]}"), 12, "user.token: expected text, got a list"},
-      {kubeconfig("{server: 'ftp://a'}", "{}"), 9, "cluster.server: expected to begin with https:// or http://, got \"ftp://a\""},
+      {kubeconfig("{server: 'ftp://a'}", "{}"), 9,
+       "cluster.server: expected to begin with https:// or http://, got \"ftp://a\""},
       {kubeconfig("{server: 'https://a:0'}", "{}"), 9, "cluster.server: expected a port from 1 to 65535"},
       {kubeconfig("{server: 'https://a b'}", "{}"), 9, "cluster.server: expected a host name or address"},
       {kubeconfig("{server: 'https://'}", "{}"), 9, "cluster.server: expected a host name or address"},
       {kubeconfig("{}", "{}"), 9, "cluster.server: expected to begin with https:// or http://, got nothing"},
-      {kubeconfig("{server: 'https://a', insecure-skip-tls-verify: maybe}", "{}"), 9, "expected true or false, got \"maybe\""},
-      {kubeconfig("{server: 'https://a', insecure-skip-tls-verify: true, certificate-authority: c}", "{}"), 9, "cannot be given together"},
+      {kubeconfig("{server: 'https://a', insecure-skip-tls-verify: maybe}", "{}"), 9,
+       "expected true or false, got \"maybe\""},
+      {kubeconfig("{server: 'https://a', insecure-skip-tls-verify: true, certificate-authority: c}", "{}"), 9,
+       "cannot be given together"},
       {kubeconfig("7", "{}"), 8, "clusters: cluster \"k\": expected a map named cluster, got \"7\""},
       {"current-context: d\ncontexts:\n- name: c\n  context: {}\n", 3, "contexts: there is no context \"d\""},
       {"current-context: c\ncontexts:\n- name: c\n  context: {cluster: x}\n", 1, "clusters: there is no cluster \"x\""},
@@ -114,7 +127,9 @@ TEST_CASE("what a kubeconfig is refused for") {
   const Directory directory;
   const auto access = read(directory, text);
   REQUIRE_FALSE(access);
-  CHECK_THAT(access.error().context, Catch::StartsWith((directory.path / "config").string() + ":" + std::to_string(line) + ": ") && Catch::Contains(part));
+  CHECK_THAT(access.error().context,
+             Catch::StartsWith((directory.path / "config").string() + ":" + std::to_string(line) + ": ") &&
+                 Catch::Contains(part));
   CHECK((access.error().code == Errc::unsupported) == (part.find("not supported") != std::string::npos));
 }
 

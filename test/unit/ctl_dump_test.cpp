@@ -1,5 +1,5 @@
-#include <catch2/catch.hpp>
 #include <unistd.h>
+#include <catch2/catch.hpp>
 
 #include "ctl/dump.hpp"
 #include "ctl/dump_ipvsadm.hpp"
@@ -81,11 +81,16 @@ TEST_CASE("the table") {
   const auto observation = example_observation();
   const TableStyle style{.name_width = 23};
   CHECK(table_heading(observation, style) + table_text(example_server(), style) ==
-        "VIRTUAL SERVER           VIA           WEIGHT  ACTIVE  INACTIVE   CONNS  CONN/S  BYTES IN  BYTES OUT  B/S IN  B/S OUT\n"
-        "10.96.0.1:443/TCP        sh                         7         0   18.4E       0     1.23M          0       0        0  persistent 10800 s per clients' /24, sh-port\n"
-        "  10.1.0.1:6443          masquerade         1       3         0       0       0         0          0       0        0\n"
-        "  10.1.0.2:6443          masquerade         0       4         0       0       0         0          0       0        0  draining\n"
-        "  10.1.0.3:6443          tunnel             5       0         0       0       0         0          0       0        0  full at 5 connections, open again below 4, gue port 6080\n");
+        "VIRTUAL SERVER           VIA           WEIGHT  ACTIVE  INACTIVE   CONNS  CONN/S  BYTES IN  BYTES OUT  B/S IN  "
+        "B/S OUT\n"
+        "10.96.0.1:443/TCP        sh                         7         0   18.4E       0     1.23M          0       0  "
+        "      0  persistent 10800 s per clients' /24, sh-port\n"
+        "  10.1.0.1:6443          masquerade         1       3         0       0       0         0          0       0  "
+        "      0\n"
+        "  10.1.0.2:6443          masquerade         0       4         0       0       0         0          0       0  "
+        "      0  draining\n"
+        "  10.1.0.3:6443          tunnel             5       0         0       0       0         0          0       0  "
+        "      0  full at 5 connections, open again below 4, gue port 6080\n");
   CHECK(table_rest(observation, style) ==
         "\n"
         "ADDRESSES on kube-ipvs0: 2\n"
@@ -109,8 +114,8 @@ TEST_CASE("an empty node in the table") {
 
 TEST_CASE("a long address widens its block and is not cut") {
   const TableStyle style{.name_width = 10};
-  const auto text = table_text({example_observation().servers[1],
-                                {destination("fd00:1234:5678:9abc:def0:1234:5678:9abc", 65535, 1)}}, style);
+  const auto text = table_text(
+      {example_observation().servers[1], {destination("fd00:1234:5678:9abc:def0:1234:5678:9abc", 65535, 1)}}, style);
   CHECK(text.find("  [fd00:1234:5678:9abc:def0:1234:5678:9abc]:65535  masquerade ") != std::string::npos);
   CHECK(text.find("fwmark 7 IPv6 ") == 0);
   CHECK(text.find("one-packet") != std::string::npos);
@@ -128,15 +133,21 @@ TEST_CASE("colour marks headings and draining destinations, and nothing else cha
 }
 
 TEST_CASE("scaled numbers") {
-  const std::vector<std::pair<std::uint64_t, std::string>> cases{
-      {0, "0"},           {99'999, "99999"},      {100'000, "100k"},        {999'999, "999k"},
-      {1'000'000, "1.00M"}, {1'239'999, "1.23M"}, {12'345'678, "12.3M"},    {1'050'000'000, "1.05G"},
-      {18446744073709551615ULL, "18.4E"}};
+  const std::vector<std::pair<std::uint64_t, std::string>> cases{{0, "0"},
+                                                                 {99'999, "99999"},
+                                                                 {100'000, "100k"},
+                                                                 {999'999, "999k"},
+                                                                 {1'000'000, "1.00M"},
+                                                                 {1'239'999, "1.23M"},
+                                                                 {12'345'678, "12.3M"},
+                                                                 {1'050'000'000, "1.05G"},
+                                                                 {18446744073709551615ULL, "18.4E"}};
   for (const auto& [value, text] : cases) CHECK(scaled(value) == text);
 }
 
 TEST_CASE("the JSON is as its schema says") {
-  const auto checked = run_process({"/usr/bin/python3", "-B", SCHEMA_CHECK, SCHEMA}, whole_json(), std::chrono::seconds(60));
+  const auto checked =
+      run_process({"/usr/bin/python3", "-B", SCHEMA_CHECK, SCHEMA}, whole_json(), std::chrono::seconds(60));
   if (!checked) {
     WARN("skipped: " << checked.error().message());
     return;
@@ -154,7 +165,8 @@ TEST_CASE("the JSON keeps 64 bits and replaces what is no text") {
 TEST_CASE("formats") {
   CHECK(parse_dump_format("ipvsadm") == DumpFormat::ipvsadm);
   REQUIRE_FALSE(parse_dump_format("xml"));
-  CHECK(parse_dump_format("xml").error().context.find("accepted are table, wide, json and ipvsadm") != std::string::npos);
+  CHECK(parse_dump_format("xml").error().context.find("accepted are table, wide, json and ipvsadm") !=
+        std::string::npos);
 }
 
 TEST_CASE("without IPVS there is one line that says how to get it, and no output") {
@@ -168,6 +180,7 @@ TEST_CASE("without IPVS there is one line that says how to get it, and no output
     return {};
   });
   REQUIRE_FALSE(dumped);
-  CHECK(dumped.error() == Error{Errc::unsupported, 0, "this kernel has no IPVS, or it is not loaded: try modprobe ip_vs"});
+  CHECK(dumped.error() ==
+        Error{Errc::unsupported, 0, "this kernel has no IPVS, or it is not loaded: try modprobe ip_vs"});
   CHECK(out.empty());
 }

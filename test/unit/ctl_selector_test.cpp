@@ -52,11 +52,38 @@ TEST_CASE("selectors that are accepted") {
 }
 
 TEST_CASE("selectors that are refused, with what is accepted") {
-  for (const std::string text :
-       {"", "/", "/tcp", "bla", "0", "65536", "-1", "80 ", " 80", "80/", "80/icmp", "10.0.0.1:", "10.0.0.1:0",
-        "10.0.0.1:65536", "10.0.0.1:80:80", "10.0.0.256", "10.0.0.0/8", "[10.0.0.1]:80", "[fd00::1", "[fd00::1]80",
-        "[fd00::1]:", "[]", "[", "[]:80", ":", ":80", "fwmark:", "fwmark:0", "fwmark:4294967296", "fwmark:1/tcp",
-        "tcp/80", "default/kubernetes"}) {
+  for (const std::string text : {"",
+                                 "/",
+                                 "/tcp",
+                                 "bla",
+                                 "0",
+                                 "65536",
+                                 "-1",
+                                 "80 ",
+                                 " 80",
+                                 "80/",
+                                 "80/icmp",
+                                 "10.0.0.1:",
+                                 "10.0.0.1:0",
+                                 "10.0.0.1:65536",
+                                 "10.0.0.1:80:80",
+                                 "10.0.0.256",
+                                 "10.0.0.0/8",
+                                 "[10.0.0.1]:80",
+                                 "[fd00::1",
+                                 "[fd00::1]80",
+                                 "[fd00::1]:",
+                                 "[]",
+                                 "[",
+                                 "[]:80",
+                                 ":",
+                                 ":80",
+                                 "fwmark:",
+                                 "fwmark:0",
+                                 "fwmark:4294967296",
+                                 "fwmark:1/tcp",
+                                 "tcp/80",
+                                 "default/kubernetes"}) {
     INFO(text);
     const auto parsed = parse_selector(text);
     REQUIRE_FALSE(parsed);

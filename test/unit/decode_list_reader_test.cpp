@@ -73,8 +73,8 @@ TEST_CASE("a list gives the same items however it is cut") {
 TEST_CASE("what is no list is refused") {
   const auto text = GENERATE(as<std::string>{}, "", "{}", "[]", "null", "[{\"items\":[]}]", "<html>", "{\"items\":{}}",
                              "{\"items\":[{}{}]}", "{\"items\":[,{}]}", "{\"items\":[{},]}", "{\"items\":[{}]",
-                             "{\"items\":[{}]}}", "{\"items\":[{}],\"items\":[{}]}",
-                             "{\"\\u0069tems\":[{}]}", R"({"kind":"Status","status":"Failure"})", "{\"items\":[1,2", "\xff");
+                             "{\"items\":[{}]}}", "{\"items\":[{}],\"items\":[{}]}", "{\"\\u0069tems\":[{}]}",
+                             R"({"kind":"Status","status":"Failure"})", "{\"items\":[1,2", "\xff");
   for (std::size_t split = 0; split <= text.size() + 1; ++split) CHECK_FALSE(read(text, split).ok);
 }
 

@@ -54,7 +54,8 @@ TEST_CASE("cluster IPs follow ipFamilies, and the single field decides whether t
       {R"("clusterIP":"fd00::1","clusterIPs":["fd00::1","10.96.0.1"],"ipFamilies":["IPv6","IPv4"])",
        "fd00::1 10.96.0.1", 0},
       {R"("clusterIP":"10.96.0.1","clusterIPs":["10.96.0.1"],"ipFamilies":["IPv4","IPv6"])", "10.96.0.1", 0},
-      {R"("clusterIP":"10.96.0.1","clusterIPs":["10.96.0.1","10.96.0.2"],"ipFamilies":["IPv4","IPv4"])", "10.96.0.1", 0},
+      {R"("clusterIP":"10.96.0.1","clusterIPs":["10.96.0.1","10.96.0.2"],"ipFamilies":["IPv4","IPv4"])", "10.96.0.1",
+       0},
       {R"("clusterIP":"10.96.0.1","clusterIPs":["fd00::1"],"ipFamilies":["IPv4"])", "", 1},
       {R"("clusterIP":"10.96.0.1","clusterIPs":["10.96.0.1"],"ipFamilies":["IPv9"])", "", 0},
       {R"("clusterIP":"None","clusterIPs":["10.96.0.1"],"ipFamilies":["IPv4"])", "", 0},
@@ -93,20 +94,25 @@ TEST_CASE("affinity has a timeout even where its configuration is missing") {
   CHECK(service(R"("sessionAffinity":"ClientIP")").affinity == seconds(10800));
   CHECK(service(R"("sessionAffinity":"ClientIP","sessionAffinityConfig":null)").affinity == seconds(10800));
   CHECK(service(R"("sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{}})").affinity == seconds(10800));
-  CHECK(service(R"("sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":60}})").affinity ==
-        seconds(60));
-  CHECK_FALSE(service(R"("sessionAffinity":"None","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":60}})").affinity);
+  CHECK(
+      service(R"("sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":60}})").affinity ==
+      seconds(60));
+  CHECK_FALSE(
+      service(R"("sessionAffinity":"None","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":60}})").affinity);
   CHECK_FALSE(service("").affinity);
 }
 
 TEST_CASE("external policy Local counts only where traffic comes from outside") {
   const auto [spec, policy, port] = GENERATE(table<std::string, TrafficPolicy, int>({
-      {R"("type":"LoadBalancer","externalTrafficPolicy":"Local","healthCheckNodePort":30999)", TrafficPolicy::local, 30999},
-      {R"("type":"LoadBalancer","externalTrafficPolicy":"Cluster","healthCheckNodePort":30999)", TrafficPolicy::cluster, 0},
+      {R"("type":"LoadBalancer","externalTrafficPolicy":"Local","healthCheckNodePort":30999)", TrafficPolicy::local,
+       30999},
+      {R"("type":"LoadBalancer","externalTrafficPolicy":"Cluster","healthCheckNodePort":30999)", TrafficPolicy::cluster,
+       0},
       {R"("type":"NodePort","externalTrafficPolicy":"Local","healthCheckNodePort":30999)", TrafficPolicy::local, 0},
       {R"("type":"ClusterIP","externalTrafficPolicy":"Local")", TrafficPolicy::cluster, 0},
       {R"("externalTrafficPolicy":"Local","externalIPs":["198.51.100.1"])", TrafficPolicy::local, 0},
-      {R"("type":"ExternalName","externalTrafficPolicy":"Local","externalIPs":["198.51.100.1"])", TrafficPolicy::cluster, 0},
+      {R"("type":"ExternalName","externalTrafficPolicy":"Local","externalIPs":["198.51.100.1"])",
+       TrafficPolicy::cluster, 0},
       {R"("type":"LoadBalancer")", TrafficPolicy::cluster, 0},
   }));
   INFO(spec);
@@ -132,12 +138,14 @@ TEST_CASE("endpoints: conditions, addresses and hints") {
       {"addresses":["10.0.0.4"],"conditions":{"ready":false,"serving":true,"terminating":true},"nodeName":"a"},
       {"addresses":["10.0.0.5"],"conditions":{"ready":null,"serving":null,"terminating":null},
        "hints":{"forZones":[{"name":"z1"},{"name":"z2"}],"forNodes":[{"name":"n1"}]}},
-      {"addresses":[]}, {"addresses":["fd00::1"]}, {"addresses":["?"]}, {}])", 2);
+      {"addresses":[]}, {"addresses":["fd00::1"]}, {"addresses":["?"]}, {}])",
+                           2);
   CHECK(found.ports == std::vector<EndpointPort>{{"", Protocol::tcp, Port{80}}, {"z", Protocol::udp, Port{53}}});
   REQUIRE(found.endpoints.size() == 4);
   const auto conditions = [&](std::size_t i) {
     const auto& endpoint = found.endpoints[i];
-    return fmt::format("{} {} {} {}", endpoint.address.to_string(), endpoint.ready, endpoint.serving, endpoint.terminating);
+    return fmt::format("{} {} {} {}", endpoint.address.to_string(), endpoint.ready, endpoint.serving,
+                       endpoint.terminating);
   };
   CHECK(conditions(0) == "10.0.0.1 true true false");
   CHECK(conditions(1) == "10.0.0.3 false false false");
@@ -155,9 +163,8 @@ TEST_CASE("a slice of names has no endpoints, and says so") {
 
 TEST_CASE("labels: owner, and objects of another proxy") {
   const auto with = [](const std::string& labels) {
-    return decoded<EndpointSlice>(
-        Kind::endpoint_slice,
-        R"({"metadata":{"name":"w","namespace":"d","labels":{)" + labels + R"(}},"addressType":"IPv6"})");
+    return decoded<EndpointSlice>(Kind::endpoint_slice, R"({"metadata":{"name":"w","namespace":"d","labels":{)" +
+                                                            labels + R"(}},"addressType":"IPv6"})");
   };
   CHECK(with(R"("kubernetes.io/service-name":"web")").service == "web");
   CHECK(with(R"("kubernetes.io/service-name":"web")").family == Family::ipv6);
@@ -171,7 +178,8 @@ TEST_CASE("a Node: order of addresses, and when it is on its way out") {
   const auto node = [](const std::string& more, const std::string& spec) {
     return decoded<Node>(Kind::node, fmt::format(R"({{"metadata":{{"name":"n"{}}},"spec":{{{}}},"status":{{"addresses":[
       {{"type":"ExternalIP","address":"203.0.113.9"}},{{"type":"Hostname","address":"n"}},
-      {{"type":"InternalIP","address":"10.0.0.9"}},{{"type":"InternalIP","address":"10.0.0.9"}}]}}}})", more, spec));
+      {{"type":"InternalIP","address":"10.0.0.9"}},{{"type":"InternalIP","address":"10.0.0.9"}}]}}}})",
+                                                 more, spec));
   };
   CHECK(join(node("", "").addresses) == "10.0.0.9 203.0.113.9");
   CHECK(node("", "").eligible);
@@ -197,7 +205,8 @@ TEST_CASE("objects that cannot be read name the field and the object") {
       {Kind::service, service_json(R"("ports":[80])"), "spec.ports[0]", "expected an object, got 80"},
       {Kind::service, service_json(R"("type":"Magic")"), "spec.type", "got \"Magic\""},
       {Kind::service, service_json(R"("clusterIP":7)"), "spec.clusterIP", "expected a string, got 7"},
-      {Kind::service, service_json(R"("sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":0}})"),
+      {Kind::service,
+       service_json(R"("sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":0}})"),
        "spec.sessionAffinityConfig.clientIP.timeoutSeconds", "expected an integer from 1 to 86400, got 0"},
       {Kind::service, fmt::format(R"({{{},"spec":[]}})", metadata), "spec", "expected an object, got a list"},
       {Kind::service, R"({"metadata":{"name":"a b","namespace":"default"}})", "metadata.name", "expected a DNS name"},
@@ -215,8 +224,10 @@ TEST_CASE("objects that cannot be read name the field and the object") {
       {Kind::endpoint_slice, slice_json(R"("endpoints":[{"addresses":"10.0.0.1"}])"), "endpoints[0].addresses",
        "expected a list"},
       {Kind::endpoint_slice, slice_json(R"("ports":[{"name":"x","port":70000}])"), "ports[0].port", "got 70000"},
-      {Kind::endpoint_slice, fmt::format("{{{}}}", metadata), "addressType", "expected IPv4, IPv6 or FQDN, got nothing"},
-      {Kind::node, R"({"metadata":{"name":"n"},"spec":{"taints":"x"}})", "spec.taints", "Node n: spec.taints: expected a list"},
+      {Kind::endpoint_slice, fmt::format("{{{}}}", metadata), "addressType",
+       "expected IPv4, IPv6 or FQDN, got nothing"},
+      {Kind::node, R"({"metadata":{"name":"n"},"spec":{"taints":"x"}})", "spec.taints",
+       "Node n: spec.taints: expected a list"},
   }));
   Decoder decoder;
   const auto object = decoder.object(kind, json);
@@ -225,7 +236,9 @@ TEST_CASE("objects that cannot be read name the field and the object") {
   CHECK(object.error().path == path);
   CHECK(object.error().error.code == Errc::malformed);
   CHECK_THAT(object.error().error.context, Catch::Contains(text));
-  CHECK(object.error().key.name == (json.find("\"name\":\"web\"") != std::string::npos ? "web" : kind == Kind::node ? "n" : object.error().key.name));
+  CHECK(object.error().key.name == (json.find("\"name\":\"web\"") != std::string::npos ? "web"
+                                    : kind == Kind::node                               ? "n"
+                                                                                       : object.error().key.name));
 }
 
 TEST_CASE("lists are bounded, and so are warnings") {
@@ -236,7 +249,8 @@ TEST_CASE("lists are bounded, and so are warnings") {
   };
   Decoder decoder;
   const auto endpoints = [&](std::size_t count) {
-    return decoder.object(Kind::endpoint_slice, slice_json("\"endpoints\":" + repeat(count, R"({"addresses":["10.0.0.1"]})")));
+    return decoder.object(Kind::endpoint_slice,
+                          slice_json("\"endpoints\":" + repeat(count, R"({"addresses":["10.0.0.1"]})")));
   };
   CHECK(endpoints(10000));
   CHECK_FALSE(endpoints(10001));
@@ -254,7 +268,8 @@ TEST_CASE("lists are bounded, and so are warnings") {
 TEST_CASE("watch frames") {
   Decoder decoder;
   const auto frame = [&](const std::string& line) { return decoder.watch_frame(Kind::service, line); };
-  const auto deleted = frame(R"({"type":"DELETED","object":{"metadata":{"name":"a","namespace":"b","resourceVersion":"9"},"spec":7}})");
+  const auto deleted =
+      frame(R"({"type":"DELETED","object":{"metadata":{"name":"a","namespace":"b","resourceVersion":"9"},"spec":7}})");
   REQUIRE(deleted);
   CHECK(deleted->type == WatchFrame::Type::deleted);
   CHECK(deleted->key == ObjectKey{"b", "a"});
@@ -264,12 +279,14 @@ TEST_CASE("watch frames") {
   REQUIRE(bookmark);
   CHECK(bookmark->initial_events_end);
   CHECK(bookmark->resource_version == "12");
-  const auto error = frame(R"({"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}})");
+  const auto error =
+      frame(R"({"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}})");
   REQUIRE(error);
   CHECK(error->status_code == 410);
   CHECK(error->status_message == "Expired: too old");
-  for (const auto* bad : {"", "{}", "[]", "null", R"({"type":"ADDED"})", R"({"type":"MAYBE","object":{}})",
-                          R"({"type":7,"object":{}})", R"({"type":"ADDED","object":{})", R"({"type":"ADDED","object":null})"})
+  for (const auto* bad :
+       {"", "{}", "[]", "null", R"({"type":"ADDED"})", R"({"type":"MAYBE","object":{}})", R"({"type":7,"object":{}})",
+        R"({"type":"ADDED","object":{})", R"({"type":"ADDED","object":null})"})
     CHECK_FALSE(frame(bad));
   REQUIRE(frame(R"({"type":"ADDED","object":[]})"));
   CHECK_FALSE(*frame(R"({"type":"ADDED","object":[]})")->object);
@@ -277,7 +294,8 @@ TEST_CASE("watch frames") {
 
 TEST_CASE("what a server says of an error") {
   Decoder decoder;
-  CHECK(decoder.status_text(R"({"kind":"Status","code":403,"reason":"Forbidden","message":"no"})") == "Forbidden: no (403)");
+  CHECK(decoder.status_text(R"({"kind":"Status","code":403,"reason":"Forbidden","message":"no"})") ==
+        "Forbidden: no (403)");
   CHECK(decoder.status_text(R"({"kind":"Status","code":401,"reason":"Unauthorized"})") == "Unauthorized (401)");
   CHECK(decoder.status_text("<html>\nBad Gateway") == "<html> Bad Gateway");
   CHECK(decoder.status_text(std::string(1000, 'x')).size() == 200);
@@ -294,8 +312,9 @@ TEST_CASE("times of the API") {
       {"2024-02-29T00:00:00Z", 1709164800},
   }));
   CHECK(parse_rfc3339(text) == std::chrono::sys_seconds(std::chrono::seconds(expected)));
-  for (const auto* bad : {"", "now", "2026-11-20", "2026-11-20T10:12:33", "2026-13-20T10:12:33Z", "2025-02-29T00:00:00Z",
-                          "2026-11-20T10:12:33Zx", "2026-11-20T25:12:33Z", "+026-11-20T10:12:33Z", "2026-11-20T10:12:33+2:00"})
+  for (const auto* bad :
+       {"", "now", "2026-11-20", "2026-11-20T10:12:33", "2026-13-20T10:12:33Z", "2025-02-29T00:00:00Z",
+        "2026-11-20T10:12:33Zx", "2026-11-20T25:12:33Z", "+026-11-20T10:12:33Z", "2026-11-20T10:12:33+2:00"})
     CHECK_FALSE(parse_rfc3339(bad));
   CHECK(service("", R"(,"x":1)").created == std::chrono::sys_seconds{});
 }

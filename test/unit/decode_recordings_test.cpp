@@ -201,7 +201,8 @@ TEST_CASE("recordings cut short anywhere, or with flipped bytes, are errors at w
     (void)reader.feed(text);
     return reader.finish().has_value();
   };
-  for (const auto* name : {"services-list-page1.json", "endpointslices-list-page4.json", "node-list-field-selector.json"}) {
+  for (const auto* name :
+       {"services-list-page1.json", "endpointslices-list-page4.json", "node-list-field-selector.json"}) {
     const auto text = read_file(recordings / name);
     const auto end = text.find_last_of('}');
     std::size_t finished = 0;

@@ -32,7 +32,8 @@ TEST_CASE("elements are read back as they were written") {
 
 TEST_CASE("a host prefix and numeric protocols mean the same as their usual form") {
   const IpSet nets{SetKind::load_balancer_source_cidr, Family::ipv4};
-  CHECK(parse_element(nets, "203.0.113.1,tcp:80,198.51.100.7/32") == parse_element(nets, "203.0.113.1,6:80,198.51.100.7"));
+  CHECK(parse_element(nets, "203.0.113.1,tcp:80,198.51.100.7/32") ==
+        parse_element(nets, "203.0.113.1,6:80,198.51.100.7"));
 }
 
 TEST_CASE("elements that do not fit their set are refused") {
@@ -48,7 +49,9 @@ TEST_CASE("operations print as one line") {
   server.flags = flag_persistent;
   server.timeout = 60;
   CHECK(to_string(Operation{Verb::add, server}) == "add virtual server 10.96.0.1:443/TCP rr persistent 60s");
-  CHECK(to_string(Operation{Verb::set, DestinationOf{server.key, {{*IpAddress::parse("10.244.1.1"), Port{8443}}, ForwardMethod::masquerade, 0}}}) ==
+  CHECK(to_string(Operation{
+            Verb::set, DestinationOf{server.key,
+                                     {{*IpAddress::parse("10.244.1.1"), Port{8443}}, ForwardMethod::masquerade, 0}}}) ==
         "set destination 10.244.1.1:8443 of 10.96.0.1:443/TCP weight 0");
   CHECK(to_string(Operation{Verb::remove, BoundAddress{server.key.address}}) == "remove address 10.96.0.1");
 }

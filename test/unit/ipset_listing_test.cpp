@@ -33,17 +33,18 @@ TEST_CASE("a listing gives header and entries") {
 }
 
 TEST_CASE("extensions of entries are skipped") {
-  const auto* options = GENERATE("timeout 30", "packets 0 bytes 0", "comment \"a b \\ 10.0.0.1,tcp:80\"", "comment \"\"",
-                                 "skbmark 0x1/0xffffffff skbprio 1:10 skbqueue 10", "packets 1 bytes 2 comment \"x\" skbmark 0x1");
+  const auto* options =
+      GENERATE("timeout 30", "packets 0 bytes 0", "comment \"a b \\ 10.0.0.1,tcp:80\"", "comment \"\"",
+               "skbmark 0x1/0xffffffff skbprio 1:10 skbqueue 10", "packets 1 bytes 2 comment \"x\" skbmark 0x1");
   const auto parsed = parse_listing(cluster_ip, listing(std::string("10.96.0.1,tcp:443 ") + options + "\n"));
   REQUIRE(parsed);
   CHECK(parsed->entries == std::vector{*parse_element(cluster_ip, "10.96.0.1,tcp:443")});
 }
 
 TEST_CASE("members that are not understood are errors that name set and line") {
-  const auto* member = GENERATE("10.96.0.1", "10.96.0.1,icmp:echo-request", "10.96.0.1,tcp:443,10.0.0.1", "fd00::1,tcp:443", "",
-                                "10.96.0.1,tcp:443 nomatch", "10.96.0.1,tcp:443 timeout", "10.96.0.1,tcp:443 comment \"x",
-                                "10.96.0.0/24,tcp:443", "10.96.0.1,tcp:1-5");
+  const auto* member = GENERATE("10.96.0.1", "10.96.0.1,icmp:echo-request", "10.96.0.1,tcp:443,10.0.0.1",
+                                "fd00::1,tcp:443", "", "10.96.0.1,tcp:443 nomatch", "10.96.0.1,tcp:443 timeout",
+                                "10.96.0.1,tcp:443 comment \"x", "10.96.0.0/24,tcp:443", "10.96.0.1,tcp:1-5");
   const auto parsed = parse_listing(cluster_ip, listing(std::string(member) + "\n"));
   REQUIRE_FALSE(parsed);
   CHECK(parsed.error().code == Errc::malformed);
@@ -91,10 +92,10 @@ TEST_CASE("which sets can serve as ours") {
 }
 
 TEST_CASE("headers that are not understood are errors") {
-  for (const auto* text :
-       {"", "Name: KUBE-CLUSTER-IP\n", "Name: OTHER\nType: hash:ip\nHeader: family inet\n", "Type: hash:ip\nHeader:\n",
-        "Name: KUBE-CLUSTER-IP\nType: hash:ip\nHeader: family\n", "Name: KUBE-CLUSTER-IP\nType: hash:ip\nHeader: maxelem x\n",
-        "Name: KUBE-CLUSTER-IP\nType: hash:ip\nHeader: maxelem 99999999999\n", "nonsense\n"})
+  for (const auto* text : {"", "Name: KUBE-CLUSTER-IP\n", "Name: OTHER\nType: hash:ip\nHeader: family inet\n",
+                           "Type: hash:ip\nHeader:\n", "Name: KUBE-CLUSTER-IP\nType: hash:ip\nHeader: family\n",
+                           "Name: KUBE-CLUSTER-IP\nType: hash:ip\nHeader: maxelem x\n",
+                           "Name: KUBE-CLUSTER-IP\nType: hash:ip\nHeader: maxelem 99999999999\n", "nonsense\n"})
     CHECK_FALSE(parse_header("KUBE-CLUSTER-IP", text));
 }
 

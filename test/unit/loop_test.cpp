@@ -1,6 +1,6 @@
 // The loop itself, against the fake kernel: what wakes it, what it waits for, how it ends.
-#include <catch2/catch.hpp>
 #include <sys/eventfd.h>
+#include <catch2/catch.hpp>
 
 #include <atomic>
 #include <fstream>
@@ -37,8 +37,10 @@ struct Running {
   void push_everything() {
     for (const auto kind : {Kind::service, Kind::endpoint_slice}) {
       inbox.push({ReplaceBegin{kind}});
-      if (kind == Kind::service) inbox.push({Upsert{cluster_ip_service("web", "10.96.0.1")}});
-      else inbox.push({Upsert{slice("web", {endpoint("10.244.1.1")})}});
+      if (kind == Kind::service)
+        inbox.push({Upsert{cluster_ip_service("web", "10.96.0.1")}});
+      else
+        inbox.push({Upsert{slice("web", {endpoint("10.244.1.1")})}});
       inbox.push({ReplaceEnd{kind}});
     }
   }
@@ -128,8 +130,9 @@ TEST_CASE("sysctls are written where they differ, and told where they cannot be"
   std::ofstream(root + "/small") << "1\n";
   std::ofstream(root + "/large") << "100\n";
   std::vector<std::string> warnings;
-  apply_sysctls({{"small", 5, false}, {"large", 50, true}, {"missing/one", 7, false}},
-                [&](const std::string& text) { warnings.push_back(text); }, root);
+  apply_sysctls(
+      {{"small", 5, false}, {"large", 50, true}, {"missing/one", 7, false}},
+      [&](const std::string& text) { warnings.push_back(text); }, root);
   std::string small;
   std::string large;
   std::ifstream(root + "/small") >> small;

@@ -74,21 +74,30 @@ TEST_CASE("cluster IPs of manifests") {
 
 TEST_CASE("problems of a manifest name file, line, object and field") {
   const auto [name, text, expected] = GENERATE(table<std::string, std::string, Lines>({
-      {"web.yaml", web + "  - port: http\n",
+      {"web.yaml",
+       web + "  - port: http\n",
        {R"(web.yaml:9: Service default/web: spec.ports[1].port: expected an integer from 1 to 65535, got "http")"}},
-      {"a.yaml", "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\nspec:\n  ports: []\n",
-       {"a.yaml:6: Service default/a: spec.clusterIP: needed in a manifest, since no API server allocates one; or None"}},
-      {"a.yaml", web + "  externalIPs:\n  - 1.2.3.4\n  - x\n",
+      {"a.yaml",
+       "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\nspec:\n  ports: []\n",
+       {"a.yaml:6: Service default/a: spec.clusterIP: needed in a manifest, since no API server allocates one; or "
+        "None"}},
+      {"a.yaml",
+       web + "  externalIPs:\n  - 1.2.3.4\n  - x\n",
        {R"(a.yaml:11: Service default/web: spec.externalIPs[1]: "x" is not an IP address)"}},
-      {"s.yaml", "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s}\naddressType: IPv4\n",
-       {"s.yaml:3: EndpointSlice default/s: metadata.labels.kubernetes.io/service-name: missing, so the slice belongs to "
+      {"s.yaml",
+       "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: s}\naddressType: IPv4\n",
+       {"s.yaml:3: EndpointSlice default/s: metadata.labels.kubernetes.io/service-name: missing, so the slice belongs "
+        "to "
         "no Service"}},
       {"a.yaml", "spec: {}\n", {"a.yaml:1: kind: expected the name of a kind, got nothing"}},
       {"a.yaml", web + "---\n" + web, {"a.yaml:10: Service default/web: defined above already; this one is ignored"}},
-      {"a.json", "{\"kind\":\"List\",\"items\":[\n{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"a\"},\n"
-                 "\"spec\":{\"clusterIP\":\"None\"}},\n{\"apiVersion\":\"v1\",\"kind\":\"Service\"}\n]}",
+      {"a.json",
+       "{\"kind\":\"List\",\"items\":[\n{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"a\"},\n"
+       "\"spec\":{\"clusterIP\":\"None\"}},\n{\"apiVersion\":\"v1\",\"kind\":\"Service\"}\n]}",
        {"a.json:4: Service: metadata.name: expected a DNS name, got nothing"}},
-      {"a.json", "{\"kind\"", {"a.json:1: not valid JSON: JSON document ended early in the middle of an object or array."}},
+      {"a.json",
+       "{\"kind\"",
+       {"a.json:1: not valid JSON: JSON document ended early in the middle of an object or array."}},
   }));
   const auto file = read(name, text);
   if (expected[0].find("not valid JSON") == std::string::npos)
@@ -105,11 +114,16 @@ TEST_CASE("a file that is no YAML is an error with its line") {
 
 TEST_CASE("lists are opened, and other kinds are left alone") {
   const std::string item = R"({"metadata":{"name":"a"},"spec":{"clusterIP":"10.96.0.1"}})";
-  CHECK(only_service(read("l.json", R"({"kind":"ServiceList","apiVersion":"v1","items":[)" + item + "]}")).key.name == "a");
-  CHECK(only_service(read("l.yaml", R"({"kind":"ServiceList","apiVersion":"v1","items":[)" + item + "]}")).key.name == "a");
-  const auto list = read("l.yaml", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: a}\n"
-                                   "  spec: {clusterIP: 10.96.0.1, ports: [{port: 0}]}\n- apiVersion: apps/v1\n  kind: Deployment\n");
-  CHECK(list.problems == Lines{"l.yaml:7: Service default/a: spec.ports[0].port: expected an integer from 1 to 65535, got 0"});
+  CHECK(only_service(read("l.json", R"({"kind":"ServiceList","apiVersion":"v1","items":[)" + item + "]}")).key.name ==
+        "a");
+  CHECK(only_service(read("l.yaml", R"({"kind":"ServiceList","apiVersion":"v1","items":[)" + item + "]}")).key.name ==
+        "a");
+  const auto list =
+      read("l.yaml",
+           "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Service\n  metadata: {name: a}\n"
+           "  spec: {clusterIP: 10.96.0.1, ports: [{port: 0}]}\n- apiVersion: apps/v1\n  kind: Deployment\n");
+  CHECK(list.problems ==
+        Lines{"l.yaml:7: Service default/a: spec.ports[0].port: expected an integer from 1 to 65535, got 0"});
   CHECK(list.skipped == Lines{"l.yaml:8: apps/v1 Deployment"});
   CHECK(list.rejected == 1);
   // The same name in another group is another thing.
@@ -183,7 +197,8 @@ TEST_CASE("files settle who defines an object") {
 
 TEST_CASE("what could never be read is kept in a replacement") {
   ManifestObjects objects;
-  CHECK(objects.update("a.yaml", read("a.yaml", "{apiVersion: v1, kind: Node, metadata: {name: node-1}, spec: []}")).events.empty());
+  CHECK(objects.update("a.yaml", read("a.yaml", "{apiVersion: v1, kind: Node, metadata: {name: node-1}, spec: []}"))
+            .events.empty());
   const auto events = objects.snapshot();
   REQUIRE(events.size() == 7);
   REQUIRE(std::holds_alternative<Keep>(events[5]));

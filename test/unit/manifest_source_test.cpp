@@ -35,7 +35,8 @@ class Cluster final : public EventSink {
   void push(std::vector<ClusterEvent> events) override {
     const std::lock_guard lock(mutex_);
     for (const auto& event : events) {
-      if (const auto* upsert = std::get_if<Upsert>(&event)) state_[key_of(upsert->object).to_string()] = text(upsert->object);
+      if (const auto* upsert = std::get_if<Upsert>(&event))
+        state_[key_of(upsert->object).to_string()] = text(upsert->object);
       if (const auto* remove = std::get_if<Remove>(&event)) state_.erase(remove->key.to_string());
       if (std::holds_alternative<ReplaceEnd>(event)) ++replaced_;
     }
@@ -80,7 +81,8 @@ class Cluster final : public EventSink {
 };
 
 std::string service(const std::string& name, const std::string& address) {
-  return fmt::format("apiVersion: v1\nkind: Service\nmetadata: {{name: {}}}\nspec: {{clusterIP: {}}}\n---\n", name, address);
+  return fmt::format("apiVersion: v1\nkind: Service\nmetadata: {{name: {}}}\nspec: {{clusterIP: {}}}\n---\n", name,
+                     address);
 }
 
 void write(const fs::path& path, const std::string& text) { std::ofstream(path) << text; }
@@ -92,7 +94,8 @@ struct Fixture {
   std::unique_ptr<ManifestSource> source;
 
   void start() {
-    source = std::make_unique<ManifestSource>(directory, cluster, [this](std::string line) { cluster.warn(std::move(line)); });
+    source = std::make_unique<ManifestSource>(directory, cluster,
+                                              [this](std::string line) { cluster.warn(std::move(line)); });
     source->start();
   }
 };
@@ -122,7 +125,8 @@ TEST_CASE("files appear, change, move and go") {
   CHECK(cluster.becomes("default/a=10.0.0.1 default/b=10.0.0.2 "));
   write(dir / "a.yaml", service("a", "10.0.0.3"));
   CHECK(cluster.becomes("default/a=10.0.0.3 "));
-  write(dir / "c.json", R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"c"},"spec":{"clusterIP":"10.0.0.4"}})");
+  write(dir / "c.json",
+        R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"c"},"spec":{"clusterIP":"10.0.0.4"}})");
   CHECK(cluster.becomes("default/a=10.0.0.3 default/c=10.0.0.4 "));
   // As editors do: write beside it, and rename over it.
   write(dir / "a.yaml.tmp", service("a", "10.0.0.5"));
@@ -144,7 +148,8 @@ TEST_CASE("a malformed file keeps what it defined before") {
   CHECK(fixture.cluster.becomes("default/a=10.0.0.1 "));
   write(dir / "a.yaml", "a: {\n");
   CHECK(fixture.cluster.warns("a.yaml:2: "));
-  write(dir / "a.yaml", service("b", "10.0.0.2") + "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {ports: 7}}\n");
+  write(dir / "a.yaml",
+        service("b", "10.0.0.2") + "{apiVersion: v1, kind: Service, metadata: {name: a}, spec: {ports: 7}}\n");
   CHECK(fixture.cluster.warns("a.yaml:6: Service default/a: spec.ports: expected a list, got 7"));
   CHECK(fixture.cluster.becomes("default/a=10.0.0.1 default/b=10.0.0.2 "));
   CHECK(fixture.source->status()[0].rejected == 1);

@@ -19,12 +19,41 @@ std::string json(const std::string& yaml) {
 
 TEST_CASE("plain scalars mean what Kubernetes reads") {
   const auto [text, expected] = GENERATE(table<std::string, std::string>({
-      {"yes", "true"}, {"On", "true"}, {"n", "false"}, {"OFF", "false"}, {"true", "true"}, {"yEs", "\"yEs\""},
-      {"~", "null"}, {"Null", "null"}, {"", "null"}, {"80", "80"}, {"-5", "-5"}, {"+5", "5"}, {"-0", "0"},
-      {"0x1F", "31"}, {"0o17", "15"}, {"017", "15"}, {"0b11", "3"}, {"1_000", "1000"}, {"089", "89"}, {"0x", "\"0x\""},
-      {"18446744073709551615", "18446744073709551615"}, {"1.5", "1.5"}, {"80.0", "80"}, {"1e3", "1000"}, {".5", "0.5"},
-      {"1.", "1"}, {"-1.5e-3", "-0.0015"}, {"1.2.3", "\"1.2.3\""}, {"10.96.0.1", "\"10.96.0.1\""}, {"e5", "\"e5\""},
-      {".", "\".\""}, {"-", "\"-\""}, {"1e999", "\"1e999\""}, {"web", "\"web\""}, {"2026-11-20T10:12:33Z", "\"2026-11-20T10:12:33Z\""},
+      {"yes", "true"},
+      {"On", "true"},
+      {"n", "false"},
+      {"OFF", "false"},
+      {"true", "true"},
+      {"yEs", "\"yEs\""},
+      {"~", "null"},
+      {"Null", "null"},
+      {"", "null"},
+      {"80", "80"},
+      {"-5", "-5"},
+      {"+5", "5"},
+      {"-0", "0"},
+      {"0x1F", "31"},
+      {"0o17", "15"},
+      {"017", "15"},
+      {"0b11", "3"},
+      {"1_000", "1000"},
+      {"089", "89"},
+      {"0x", "\"0x\""},
+      {"18446744073709551615", "18446744073709551615"},
+      {"1.5", "1.5"},
+      {"80.0", "80"},
+      {"1e3", "1000"},
+      {".5", "0.5"},
+      {"1.", "1"},
+      {"-1.5e-3", "-0.0015"},
+      {"1.2.3", "\"1.2.3\""},
+      {"10.96.0.1", "\"10.96.0.1\""},
+      {"e5", "\"e5\""},
+      {".", "\".\""},
+      {"-", "\"-\""},
+      {"1e999", "\"1e999\""},
+      {"web", "\"web\""},
+      {"2026-11-20T10:12:33Z", "\"2026-11-20T10:12:33Z\""},
       {"a\"b\\c\n", R"("a\"b\\c\u000a")"},
   }));
   INFO(text);
@@ -87,8 +116,9 @@ TEST_CASE("aliases cannot blow a file up") {
 }
 
 TEST_CASE("paths have lines") {
-  const auto documents = yaml_to_json("# first\na: 1\n---\nmetadata:\n  labels:\n    x.io/y: z\nspec:\n  ports:\n  - port: 80\n"
-                                      "    name: a\n  -\n    port: 81\n");
+  const auto documents = yaml_to_json(
+      "# first\na: 1\n---\nmetadata:\n  labels:\n    x.io/y: z\nspec:\n  ports:\n  - port: 80\n"
+      "    name: a\n  -\n    port: 81\n");
   REQUIRE(documents);
   REQUIRE(documents->size() == 2);
   const auto& document = documents->back();

@@ -1,5 +1,5 @@
-#include <catch2/catch.hpp>
 #include <linux/rtnetlink.h>
+#include <catch2/catch.hpp>
 
 #include <algorithm>
 #include <random>
@@ -102,7 +102,8 @@ TEST_CASE("truncated and scrambled messages are refused or read, never more") {
     }
     for (int i = 0; i < 2000; ++i) {
       auto scrambled = whole;
-      for (unsigned n = random() % 8 + 1; n > 0; --n) scrambled[random() % scrambled.size()] = static_cast<std::uint8_t>(random());
+      for (unsigned n = random() % 8 + 1; n > 0; --n)
+        scrambled[random() % scrambled.size()] = static_cast<std::uint8_t>(random());
       read_all(scrambled);
     }
   }

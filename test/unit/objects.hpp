@@ -27,7 +27,8 @@ inline Endpoint endpoint(const std::string& address, bool ready = true, const st
   return result;
 }
 
-inline EndpointSlice slice(const std::string& service, std::vector<Endpoint> endpoints, const std::string& suffix = "a") {
+inline EndpointSlice slice(const std::string& service, std::vector<Endpoint> endpoints,
+                           const std::string& suffix = "a") {
   EndpointSlice result;
   result.key = {"default", service + "-" + suffix};
   result.service = service;

@@ -109,16 +109,15 @@ TEST_CASE("a VIP is built so that it is never live half done, and taken down in 
   service.source_ranges = {*Cidr::parse("198.51.100.0/24")};
   ledger.contribute(service, want(service, {slice("web", {endpoint("10.244.1.1", true, "here")})}));
   const Plan up = ledger.plan();
-  CHECK(lines(up) == Lines{
-      "add KUBE-IPVS-IPS 10.96.0.1", "add KUBE-IPVS-IPS 203.0.113.1",
-      "add KUBE-LOOP-BACK 10.244.1.1,tcp:8080,10.244.1.1",
-      "add KUBE-LOAD-BALANCER-SOURCE-CIDR 203.0.113.1,tcp:80,198.51.100.0/24",
-      "add KUBE-LOAD-BALANCER-FW 203.0.113.1,tcp:80",
-      "add virtual server 10.96.0.1:80/TCP rr", "add virtual server 203.0.113.1:80/TCP rr",
-      "add destination 10.244.1.1:8080 of 10.96.0.1:80/TCP weight 1",
-      "add destination 10.244.1.1:8080 of 203.0.113.1:80/TCP weight 1",
-      "add KUBE-CLUSTER-IP 10.96.0.1,tcp:80", "add KUBE-LOAD-BALANCER 203.0.113.1,tcp:80",
-      "add address 10.96.0.1", "add address 203.0.113.1"});
+  CHECK(lines(up) == Lines{"add KUBE-IPVS-IPS 10.96.0.1", "add KUBE-IPVS-IPS 203.0.113.1",
+                           "add KUBE-LOOP-BACK 10.244.1.1,tcp:8080,10.244.1.1",
+                           "add KUBE-LOAD-BALANCER-SOURCE-CIDR 203.0.113.1,tcp:80,198.51.100.0/24",
+                           "add KUBE-LOAD-BALANCER-FW 203.0.113.1,tcp:80", "add virtual server 10.96.0.1:80/TCP rr",
+                           "add virtual server 203.0.113.1:80/TCP rr",
+                           "add destination 10.244.1.1:8080 of 10.96.0.1:80/TCP weight 1",
+                           "add destination 10.244.1.1:8080 of 203.0.113.1:80/TCP weight 1",
+                           "add KUBE-CLUSTER-IP 10.96.0.1,tcp:80", "add KUBE-LOAD-BALANCER 203.0.113.1,tcp:80",
+                           "add address 10.96.0.1", "add address 203.0.113.1"});
   perform(ledger, up);
   CHECK(ledger.plan().empty());
   CHECK(ledger.settled());
@@ -158,9 +157,9 @@ TEST_CASE("one changed endpoint is one operation") {
         Lines{"set destination 10.244.1.2:8080 of 10.96.0.1:80/TCP weight 1"});
   // A replacement is built before the old one retires.
   CHECK(change({endpoint("10.244.1.4")}) == Lines{"add destination 10.244.1.4:8080 of 10.96.0.1:80/TCP weight 1",
-                                                 "set destination 10.244.1.1:8080 of 10.96.0.1:80/TCP weight 0",
-                                                 "set destination 10.244.1.2:8080 of 10.96.0.1:80/TCP weight 0",
-                                                 "set destination 10.244.1.3:8080 of 10.96.0.1:80/TCP weight 0"});
+                                                  "set destination 10.244.1.1:8080 of 10.96.0.1:80/TCP weight 0",
+                                                  "set destination 10.244.1.2:8080 of 10.96.0.1:80/TCP weight 0",
+                                                  "set destination 10.244.1.3:8080 of 10.96.0.1:80/TCP weight 0"});
 }
 
 TEST_CASE("a drained destination goes when it is idle, and not before") {
@@ -249,9 +248,9 @@ TEST_CASE("nothing is deleted before the first complete view, and what is not ou
   Ledger ledger({*Cidr::parse("10.96.9.0/24")});
   KernelState state;
   state.servers.resize(3);
-  state.servers[0].server.key = tcp("10.96.0.1");     // ours, gone from the API
-  state.servers[1].server.key = tcp("172.16.0.1");    // somebody else's
-  state.servers[2].server.key = tcp("10.96.9.1");     // ours, in excludeCIDRs
+  state.servers[0].server.key = tcp("10.96.0.1");   // ours, gone from the API
+  state.servers[1].server.key = tcp("172.16.0.1");  // somebody else's
+  state.servers[2].server.key = tcp("10.96.9.1");   // ours, in excludeCIDRs
   state.bound = {ip("10.96.0.1"), ip("10.0.0.99")};
   state.entries = {ip_entry({SetKind::ipvs_ips, Family::ipv4}, ip("10.96.0.1"))};
   ledger.observed(state, {tcp("10.96.0.1"), tcp("10.96.9.1")});
@@ -278,13 +277,15 @@ TEST_CASE("ownership is what the sets say") {
   state.entries = {ip_entry({SetKind::ipvs_ips, Family::ipv4}, ip("10.96.0.1")),
                    ip_port_entry({SetKind::external_ip, Family::ipv4}, ip("203.0.113.1"), Protocol::tcp, Port{443}),
                    bitmap_entry({SetKind::node_port_tcp, Family::ipv4}, Port{30080})};
-  const auto ours = owned(state, {{"eth0", ip("192.168.77.2"), 24}, {std::string(ipvs_link_name), ip("192.168.99.1"), 32}});
-  CHECK(ours == std::unordered_set<VirtualServerKey>{tcp("10.96.0.1"), tcp("203.0.113.1", 443), tcp("192.168.77.2", 30080)});
+  const auto ours =
+      owned(state, {{"eth0", ip("192.168.77.2"), 24}, {std::string(ipvs_link_name), ip("192.168.99.1"), 32}});
+  CHECK(ours ==
+        std::unordered_set<VirtualServerKey>{tcp("10.96.0.1"), tcp("203.0.113.1", 443), tcp("192.168.77.2", 30080)});
 }
 
 TEST_CASE("node addresses that serve NodePorts") {
-  const std::vector<LinkAddress> addresses{{"lo", ip("127.0.0.1"), 8},   {"eth0", ip("192.168.77.2"), 24},
-                                           {"eth0", ip("fe80::1"), 64},  {"eth0", ip("fd00:77::2"), 64},
+  const std::vector<LinkAddress> addresses{{"lo", ip("127.0.0.1"), 8},     {"eth0", ip("192.168.77.2"), 24},
+                                           {"eth0", ip("fe80::1"), 64},    {"eth0", ip("fd00:77::2"), 64},
                                            {"cni0", ip("10.244.1.1"), 24}, {"kube-ipvs0", ip("10.96.0.1"), 32}};
   const auto texts = [&](const Policy& p) {
     std::string text;

@@ -81,7 +81,8 @@ Service random_service(std::mt19937& random, int i) {
 EndpointSlice random_slice(std::mt19937& random, int i) {
   std::vector<Endpoint> endpoints;
   for (unsigned n = random() % 4; n > 0; --n) {
-    Endpoint one = endpoint("10.244.1." + std::to_string(random() % 8), random() % 4 != 0, random() % 2 == 0 ? "here" : "there");
+    Endpoint one =
+        endpoint("10.244.1." + std::to_string(random() % 8), random() % 4 != 0, random() % 2 == 0 ? "here" : "there");
     one.terminating = random() % 4 == 0;
     one.serving = one.ready || random() % 2 == 0;
     endpoints.push_back(one);
@@ -101,8 +102,10 @@ void random_history(Node1& node, std::mt19937& random, int length) {
       case 2:
       case 3: node.apply(random_slice(random, static_cast<int>(random() % 20))); break;
       default:
-        if (random() % 2 == 0) node.remove(Kind::service, {"default", "s" + std::to_string(i)});
-        else node.remove(Kind::endpoint_slice, slice("s" + std::to_string(i), {}, std::to_string(i)).key);
+        if (random() % 2 == 0)
+          node.remove(Kind::service, {"default", "s" + std::to_string(i)});
+        else
+          node.remove(Kind::endpoint_slice, slice("s" + std::to_string(i), {}, std::to_string(i)).key);
     }
     if (node.reconciler && random() % 4 == 0) (void)node.reconciler->step(node.now);
   }
@@ -168,8 +171,10 @@ TEST_CASE("a restart at any moment loses nothing and rewrites nothing") {
     node.start();
     random_history(node, random, 30);
     const bool settled = random() % 2 == 0;
-    if (settled) node.settle();
-    else (void)node.reconciler->step(node.now);
+    if (settled)
+      node.settle();
+    else
+      (void)node.reconciler->step(node.now);
     node.reconciler.reset();  // killed
     const bool changed = random() % 2 == 0;
     if (changed) random_history(node, random, 10);  // while nobody watched
@@ -255,7 +260,8 @@ TEST_CASE("an error that stays is met with patience, whatever it is") {
     };
     node.apply(cluster_ip_service("web", "10.96.0.1"));
     // A minute of a loop that runs whenever there is more to do.
-    for (const Instant end = node.now + std::chrono::minutes(1); node.now < end; node.now += std::chrono::milliseconds(10))
+    for (const Instant end = node.now + std::chrono::minutes(1); node.now < end;
+         node.now += std::chrono::milliseconds(10))
       for (int i = 0; i < 100 && node.reconciler->step(node.now); ++i) {
       }
     CHECK(attempts <= 15);

@@ -1,5 +1,5 @@
-#include <catch2/catch.hpp>
 #include <fmt/format.h>
+#include <catch2/catch.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -168,7 +168,8 @@ TEST_CASE("what the configuration changes") {
 TEST_CASE("only names of links become matches") {
   CHECK(*not_via("cni0") == "! -i cni0");
   CHECK(*not_via("br-1.10+") == "! -i br-1.10+");
-  for (const auto* name : {"", "+", "a b", "x\n-A INPUT -j DROP", "a\"", "0123456789abcdef", "a/b", "a+b"}) CHECK_FALSE(not_via(name));
+  for (const auto* name : {"", "+", "a b", "x\n-A INPUT -j DROP", "a\"", "0123456789abcdef", "a/b", "a+b"})
+    CHECK_FALSE(not_via(name));
 }
 
 TEST_CASE("kube-proxy's recorded rules are among ours, in their order") {
@@ -189,7 +190,8 @@ TEST_CASE("kube-proxy's recorded rules are among ours, in their order") {
       RulesConfig config;
       for (const auto& table : *expected)
         for (const auto& [chain, rule] : table.rules) {
-          if (chain != "KUBE-SERVICES" || rule.find("CLUSTER-IP dst,dst -j KUBE-MARK-MASQ") == std::string::npos) continue;
+          if (chain != "KUBE-SERVICES" || rule.find("CLUSTER-IP dst,dst -j KUBE-MARK-MASQ") == std::string::npos)
+            continue;
           if (rule.starts_with("! -"))
             config.local_match = rule.substr(0, rule.find(" -m comment"));
           else
@@ -197,7 +199,8 @@ TEST_CASE("kube-proxy's recorded rules are among ours, in their order") {
         }
       const auto all = rules(family, config);
       for (const auto table : {Table::nat, Table::filter}) {
-        const auto found = std::find_if(expected->begin(), expected->end(), [&](const auto& one) { return one.name == to_string(table); });
+        const auto found = std::find_if(expected->begin(), expected->end(),
+                                        [&](const auto& one) { return one.name == to_string(table); });
         REQUIRE(found != expected->end());
         for (const auto& name : found->chains) {
           std::vector<std::string> ours;
@@ -217,8 +220,10 @@ TEST_CASE("kube-proxy's recorded rules are among ours, in their order") {
             ++compared;
           }
         }
-        const auto our_chains = std::count_if(all.chains.begin(), all.chains.end(), [&](const Chain& chain) { return chain.table == table; });
-        CHECK(std::count_if(found->chains.begin(), found->chains.end(), [](const auto& name) { return name.starts_with("KUBE-"); }) == our_chains);
+        const auto our_chains = std::count_if(all.chains.begin(), all.chains.end(),
+                                              [&](const Chain& chain) { return chain.table == table; });
+        CHECK(std::count_if(found->chains.begin(), found->chains.end(),
+                            [](const auto& name) { return name.starts_with("KUBE-"); }) == our_chains);
       }
     }
   }
@@ -268,16 +273,17 @@ TEST_CASE("an audit finds what is missing or different") {
   replace(reordered, "KUBE-CLUSTER-IP dst,dst -j RETURN", "KUBE-CLUSTER-IP dst,dst -j ACCEPT");
   CHECK_FALSE(audit(all, reordered)->chains_equal);
   auto longer = saved(all);
-  replace(longer, "-A KUBE-SOURCE-RANGES-FIREWALL -j DROP\n", "-A KUBE-SOURCE-RANGES-FIREWALL -j DROP\n-A KUBE-SOURCE-RANGES-FIREWALL -j DROP\n");
+  replace(longer, "-A KUBE-SOURCE-RANGES-FIREWALL -j DROP\n",
+          "-A KUBE-SOURCE-RANGES-FIREWALL -j DROP\n-A KUBE-SOURCE-RANGES-FIREWALL -j DROP\n");
   CHECK_FALSE(audit(all, longer)->chains_equal);
 }
 
 TEST_CASE("text that iptables-save does not print is refused") {
   for (const auto* text :
-       {"*nat\n", "*nat\nCOMMIT", "COMMIT\n", "-A INPUT -j ACCEPT\n", "*nat\n*filter\nCOMMIT\n", "*nat\nCOMMIT\n*nat\nCOMMIT\n",
-        "*nat\n:INPUT\nCOMMIT\n", "*nat\n:INPUT ACCEPT [0:]\nCOMMIT\n", "*nat\n[1:2 -A INPUT\nCOMMIT\n", "*\nCOMMIT\n",
-        "*nat\n-I INPUT -j ACCEPT\nCOMMIT\n", "*nat\n-A INPUT -m comment --comment \"x\nCOMMIT\n", "Segmentation fault\n",
-        "*nat\n-A\nCOMMIT\n"}) {
+       {"*nat\n", "*nat\nCOMMIT", "COMMIT\n", "-A INPUT -j ACCEPT\n", "*nat\n*filter\nCOMMIT\n",
+        "*nat\nCOMMIT\n*nat\nCOMMIT\n", "*nat\n:INPUT\nCOMMIT\n", "*nat\n:INPUT ACCEPT [0:]\nCOMMIT\n",
+        "*nat\n[1:2 -A INPUT\nCOMMIT\n", "*\nCOMMIT\n", "*nat\n-I INPUT -j ACCEPT\nCOMMIT\n",
+        "*nat\n-A INPUT -m comment --comment \"x\nCOMMIT\n", "Segmentation fault\n", "*nat\n-A\nCOMMIT\n"}) {
     INFO(text);
     const auto parsed = parse_save(text);
     REQUIRE_FALSE(parsed);
@@ -308,7 +314,8 @@ TEST_CASE("removal takes our chains and jumps, and nothing else") {
   REQUIRE(text);
   CHECK(text->find("FOREIGN") == std::string::npos);
   for (const auto& chain : all.chains) CHECK(text->find(fmt::format("-X {}\n", chain.name)) != std::string::npos);
-  for (const auto& jump : all.jumps) CHECK(text->find(fmt::format("-D {} {}\n", jump.from, jump.rule())) != std::string::npos);
+  for (const auto& jump : all.jumps)
+    CHECK(text->find(fmt::format("-D {} {}\n", jump.from, jump.rule())) != std::string::npos);
   CHECK(std::count(text->begin(), text->end(), '*') == 2);
   CHECK(removal_text("*nat\n:INPUT ACCEPT [0:0]\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT\n")->empty());
   CHECK(removal_text("")->empty());
@@ -337,7 +344,8 @@ TEST_CASE("a node without iptables is told what to install") {
   const auto removed = Iptables{}.remove(Family::ipv4);
   ::setenv("PATH", path.c_str(), 1);
   REQUIRE_FALSE(backend);
-  CHECK(backend.error() == Error{Errc::unsupported, 0, "no ip6tables-legacy or ip6tables-nft found: apt install iptables"});
+  CHECK(backend.error() ==
+        Error{Errc::unsupported, 0, "no ip6tables-legacy or ip6tables-nft found: apt install iptables"});
   REQUIRE_FALSE(forced);
   CHECK(forced.error() == Error{Errc::not_found, 0, "iptables-nft-save: not found; apt install iptables"});
   CHECK_FALSE(removed);
@@ -346,14 +354,22 @@ TEST_CASE("a node without iptables is told what to install") {
 TEST_CASE("errors of iptables-restore name the line") {
   const std::string text = "*nat\n:KUBE-SERVICES - [0:0]\n-A KUBE-SERVICES -m physdev -j ACCEPT\nCOMMIT\n";
   const auto [status, standard_error, code, line] = GENERATE(table<int, std::string, Errc, std::string>({
-      {4, "iptables-nft-restore v1.8.9 (nf_tables): \nline 3: RULE_APPEND failed (No such file or directory): rule in chain KUBE-SERVICES",
+      {4,
+       "iptables-nft-restore v1.8.9 (nf_tables): \nline 3: RULE_APPEND failed (No such file or directory): rule in "
+       "chain KUBE-SERVICES",
        Errc::unsupported, "-A KUBE-SERVICES -m physdev"},
-      {2, "iptables-restore v1.8.9 (legacy): Couldn't load match `physdev':No such file or directory\n\nError occurred at line: 3\nTry more",
+      {2,
+       "iptables-restore v1.8.9 (legacy): Couldn't load match `physdev':No such file or directory\n\nError occurred at "
+       "line: 3\nTry more",
        Errc::unsupported, "-A KUBE-SERVICES -m physdev"},
       {1, "iptables-restore: line 2 failed", Errc::unsupported, ":KUBE-SERVICES"},
-      {4, "Another app is currently holding the xtables lock; still 1s 0us time ahead to have a chance to grab the lock...\nStopped waiting after 5s.",
+      {4,
+       "Another app is currently holding the xtables lock; still 1s 0us time ahead to have a chance to grab the "
+       "lock...\nStopped waiting after 5s.",
        Errc::busy, "xtables lock"},
-      {4, "iptables-nft-restore v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)\n",
+      {4,
+       "iptables-nft-restore v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must "
+       "be root)\n",
        Errc::denied, "must be root"},
       {1, "line 99999999999999999999999: line 77 odd", Errc::unsupported, "odd"},
   }));

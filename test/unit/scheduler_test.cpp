@@ -54,8 +54,8 @@ TEST_CASE("schedulers are chosen by name") {
 
 TEST_CASE("the truth table of endpoint conditions") {
   // Local endpoints are .1, .2, ...; remote ones .101, .102, ...
-  const auto [local, remote, cluster_list, local_list, any] = GENERATE(
-      table<std::string, std::string, std::string, std::string, bool>({
+  const auto [local, remote, cluster_list, local_list, any] =
+      GENERATE(table<std::string, std::string, std::string, std::string, bool>({
           {"r", "r", "1 101", "1", true},
           {"rt", "r", "1 101", "1", true},
           {"t", "r", "101", "1", true},

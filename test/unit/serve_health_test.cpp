@@ -71,12 +71,15 @@ TEST_CASE("bodies") {
   const std::string now = go_time_text(at(2s), at(0s));
   const std::string then = go_time_text(at(1s), at(0s));
   const std::string never = "0001-01-01 00:00:00 +0000 UTC";
-  const auto [answer, last_healthz, last_livez, eligible] = GENERATE_COPY(table<HealthAnswer, std::string, std::string, std::string>({
-      {HealthAnswer{true, true, at(1s)}, now, now, "true"},
-      {HealthAnswer{false, true, at(1s)}, then, then, "true"},
-      {HealthAnswer{true, false, at(1s)}, then, now, "false"},
-      {HealthAnswer{true, false, std::nullopt}, never, now, "false"},
-  }));
-  CHECK(healthz_body(answer, at(2s), at(0s)) == "{\"lastUpdated\": \"" + last_healthz + "\",\"currentTime\": \"" + now + "\", \"nodeEligible\": " + eligible + "}");
-  CHECK(livez_body(answer, at(2s), at(0s)) == "{\"lastUpdated\": \"" + last_livez + "\",\"currentTime\": \"" + now + "\"}");
+  const auto [answer, last_healthz, last_livez, eligible] =
+      GENERATE_COPY(table<HealthAnswer, std::string, std::string, std::string>({
+          {HealthAnswer{true, true, at(1s)}, now, now, "true"},
+          {HealthAnswer{false, true, at(1s)}, then, then, "true"},
+          {HealthAnswer{true, false, at(1s)}, then, now, "false"},
+          {HealthAnswer{true, false, std::nullopt}, never, now, "false"},
+      }));
+  CHECK(healthz_body(answer, at(2s), at(0s)) == "{\"lastUpdated\": \"" + last_healthz + "\",\"currentTime\": \"" + now +
+                                                    "\", \"nodeEligible\": " + eligible + "}");
+  CHECK(livez_body(answer, at(2s), at(0s)) ==
+        "{\"lastUpdated\": \"" + last_livez + "\",\"currentTime\": \"" + now + "\"}");
 }

@@ -24,8 +24,8 @@ TEST_CASE("recorded values appear under kube-proxy's names and ours") {
   metrics.drift_repaired(ObjectKind::set_entry);
 
   const auto text = metrics.text();
-  const auto line = GENERATE(as<std::string>{},
-      "# TYPE kubeproxy_sync_proxy_rules_duration_seconds histogram",
+  const auto line = GENERATE(
+      as<std::string>{}, "# TYPE kubeproxy_sync_proxy_rules_duration_seconds histogram",
       "kubeproxy_sync_proxy_rules_duration_seconds_bucket{ip_family=\"IPv4\",le=\"0.002\"} 0",
       "kubeproxy_sync_proxy_rules_duration_seconds_bucket{ip_family=\"IPv4\",le=\"0.004\"} 1",
       "kubeproxy_sync_proxy_rules_duration_seconds_bucket{ip_family=\"IPv4\",le=\"16.384\"} 1",
@@ -35,22 +35,18 @@ TEST_CASE("recorded values appear under kube-proxy's names and ours") {
       "kubeproxy_network_programming_duration_seconds_bucket{ip_family=\"IPv6\",le=\"59\"} 1",
       "kubeproxy_network_programming_duration_seconds_bucket{ip_family=\"IPv6\",le=\"300\"} 1",
       "kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family=\"IPv4\"} 1714557600",
-      "kubeproxy_sync_proxy_rules_service_changes_total 1",
-      "kubeproxy_sync_proxy_rules_service_changes_pending 2",
+      "kubeproxy_sync_proxy_rules_service_changes_total 1", "kubeproxy_sync_proxy_rules_service_changes_pending 2",
       "kubeproxy_sync_proxy_rules_endpoint_changes_pending 3",
       "kubeproxy_sync_proxy_rules_iptables_restore_failures_total{ip_family=\"IPv6\"} 1",
       "# TYPE kubeproxy_sync_proxy_rules_no_local_endpoints_total gauge",
       "kubeproxy_sync_proxy_rules_no_local_endpoints_total{ip_family=\"IPv4\",traffic_policy=\"external\"} 2",
-      "kubeproxy_proxy_healthz_total{code=\"503\"} 1",
-      "kubeproxy_proxy_livez_total{code=\"200\"} 0",
+      "kubeproxy_proxy_healthz_total{code=\"503\"} 1", "kubeproxy_proxy_livez_total{code=\"200\"} 0",
       "kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family=\"IPv4\"} 7",
       "kube_ipvsd_operations_total{object=\"virtual_server\",result=\"ok\",verb=\"add\"} 5",
       "kube_ipvsd_operations_total{object=\"address\",result=\"error\",verb=\"remove\"} 1",
       "kube_ipvsd_watch_events_total{resource=\"endpointslices\"} 4",
-      "kube_ipvsd_rules_writes_total{family=\"IPv4\",result=\"error\"} 1",
-      "kube_ipvsd_dirty_objects 9",
-      "kube_ipvsd_drift_repaired_total{object=\"set_entry\"} 1",
-      "kube_ipvsd_build_info{version=\"1.2.3\"} 1",
+      "kube_ipvsd_rules_writes_total{family=\"IPv4\",result=\"error\"} 1", "kube_ipvsd_dirty_objects 9",
+      "kube_ipvsd_drift_repaired_total{object=\"set_entry\"} 1", "kube_ipvsd_build_info{version=\"1.2.3\"} 1",
       "# TYPE process_cpu_seconds_total counter");
   CHECK_THAT("\n" + text, Catch::Contains("\n" + line + "\n"));
 }

@@ -1,6 +1,6 @@
 #include <arpa/inet.h>
-#include <catch2/catch.hpp>
 #include <httplib.h>
+#include <catch2/catch.hpp>
 
 #include "daemon/config/options.hpp"
 #include "daemon/serve/other_proxy.hpp"
@@ -30,7 +30,8 @@ std::string exchange(Port port, const std::string& request) {
   REQUIRE(::send(fd.get(), request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size()));
   std::string answer;
   char buffer[4096];
-  for (ssize_t size = 0; (size = ::recv(fd.get(), buffer, sizeof buffer, 0)) > 0;) answer.append(buffer, static_cast<std::size_t>(size));
+  for (ssize_t size = 0; (size = ::recv(fd.get(), buffer, sizeof buffer, 0)) > 0;)
+    answer.append(buffer, static_cast<std::size_t>(size));
   return answer;
 }
 
@@ -51,8 +52,10 @@ TEST_CASE("health answers have kube-proxy's headers") {
   auto answer = exchange(fixture.server.port(), "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
   CHECK_THAT(answer, Catch::StartsWith("HTTP/1.1 200 OK\r\nContent-Length: "));
   answer.erase(17, answer.find("\r\n", 17) + 2 - 17);
-  CHECK_THAT(answer, Catch::StartsWith("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n\r\n{\"lastUpdated\": \"20"));
-  CHECK_THAT(answer, Catch::EndsWith(" UTC m=+0" + answer.substr(answer.rfind("m=+0") + 4)) && Catch::EndsWith("\", \"nodeEligible\": true}"));
+  CHECK_THAT(answer, Catch::StartsWith("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Content-Type-Options: "
+                                       "nosniff\r\n\r\n{\"lastUpdated\": \"20"));
+  CHECK_THAT(answer, Catch::EndsWith(" UTC m=+0" + answer.substr(answer.rfind("m=+0") + 4)) &&
+                         Catch::EndsWith("\", \"nodeEligible\": true}"));
 }
 
 TEST_CASE("health by method, path and state") {
@@ -93,7 +96,8 @@ TEST_CASE("the metrics server") {
   CHECK(client.Get("/healthz")->body == "ok");
   CHECK(client.Get("/healthz/ping?verbose")->body == "ok");
   CHECK_THAT(client.Get("/metrics")->body, Catch::Contains("kube_ipvsd_build_info"));
-  CHECK_THAT(client.Get("/configz")->body, Catch::StartsWith("{\"kubeproxy.config.k8s.io\":{\"apiVersion\"") && Catch::EndsWith("}}"));
+  CHECK_THAT(client.Get("/configz")->body,
+             Catch::StartsWith("{\"kubeproxy.config.k8s.io\":{\"apiVersion\"") && Catch::EndsWith("}}"));
   CHECK(client.Get("/debug/pprof")->status == 404);
 }
 
@@ -107,8 +111,9 @@ TEST_CASE("an address that another has is busy, and free again after stop") {
   const auto refused = second.bind();
   REQUIRE_FALSE(refused);
   CHECK(refused.error().code == Errc::busy);
-  CHECK_THAT(refused.error().message(), Catch::StartsWith("listen on " + taken.to_string() + ": another process has this address") &&
-                                            Catch::EndsWith("(EADDRINUSE)"));
+  CHECK_THAT(refused.error().message(),
+             Catch::StartsWith("listen on " + taken.to_string() + ": another process has this address") &&
+                 Catch::EndsWith("(EADDRINUSE)"));
   CHECK_FALSE(second.start());
   first.stop();
   first.stop();
@@ -136,8 +141,10 @@ TEST_CASE("stop does not wait for clients that say nothing") {
 TEST_CASE("nonsense and floods get an error or a closed connection, and others an answer") {
   HealthFixture fixture;
   const auto port = fixture.server.port();
-  for (const auto& request : {std::string("\r\n\r\n"), std::string("GET\r\n\r\n"), std::string("GET / HTTP/9.9\r\n\r\n"),
-                              std::string("\x16\x03\x01\x00\xff\0\0", 7) + "\r\n\r\n", "GET /" + std::string(9000, 'a') + " HTTP/1.1\r\n\r\n"})
+  for (const auto& request :
+       {std::string("\r\n\r\n"), std::string("GET\r\n\r\n"), std::string("GET / HTTP/9.9\r\n\r\n"),
+        std::string("\x16\x03\x01\x00\xff\0\0", 7) + "\r\n\r\n",
+        "GET /" + std::string(9000, 'a') + " HTTP/1.1\r\n\r\n"})
     CHECK_THAT(exchange(port, request), !Catch::Contains("200 OK"));
   {
     // Headers without an end: the size limit closes.
