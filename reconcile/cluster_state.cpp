@@ -17,6 +17,7 @@ ObjectKey owner_of(const EndpointSlice& slice) { return {slice.key.ns, slice.ser
 
 void ClusterState::apply(ClusterEvent event) {
   if (auto* upserted = std::get_if<Upsert>(&event)) {
+    if (!unknown_.empty()) unknown_.erase({kind_of(upserted->object), key_of(upserted->object)});
     std::visit([this](auto&& object) { upsert(std::move(object)); }, std::move(upserted->object));
   } else if (const auto* removed = std::get_if<Remove>(&event)) {
     remove(removed->kind, removed->key);
@@ -50,21 +51,19 @@ void ClusterState::upsert(EndpointSlice slice) {
 
 void ClusterState::upsert(Node node) {
   if (node.name != node_name_) return;
-  node_generation_ = generation(Kind::node);
   if (node_ && *node_ == node) return;
   node_ = std::move(node);
   node_changed_ = true;
 }
 
 void ClusterState::remove(Kind kind, const ObjectKey& key) {
+  unknown_.erase({kind, key});
   if (kind == Kind::service) {
     if (services_.erase(key) > 0) touch(key);
   } else if (kind == Kind::endpoint_slice) {
     remove_slice(key);
-  } else if (key.name == node_name_ && node_) {
-    node_.reset();
-    node_changed_ = true;
   }
+  // The Node we run on is here, whatever the API says: its last state stays.
 }
 
 void ClusterState::remove_slice(const ObjectKey& key) {
@@ -76,11 +75,14 @@ void ClusterState::remove_slice(const ObjectKey& key) {
 
 void ClusterState::keep(Kind kind, const ObjectKey& key) {
   const auto mark = [&](auto& objects) {
-    if (const auto entry = objects.find(key); entry != objects.end()) entry->second.generation = generation(kind);
+    const auto entry = objects.find(key);
+    if (entry == objects.end())
+      unknown_[{kind, key}] = generation(kind);
+    else
+      entry->second.generation = generation(kind);
   };
   if (kind == Kind::service) mark(services_);
   if (kind == Kind::endpoint_slice) mark(slices_);
-  if (kind == Kind::node && key.name == node_name_) node_generation_ = generation(kind);
 }
 
 void ClusterState::sweep(Kind kind) {
@@ -91,8 +93,10 @@ void ClusterState::sweep(Kind kind) {
   };
   if (kind == Kind::service) collect(services_);
   if (kind == Kind::endpoint_slice) collect(slices_);
-  if (kind == Kind::node && node_ && node_generation_ != generation(kind)) gone.push_back({"", node_name_});
   for (const auto& key : gone) remove(kind, key);
+  std::erase_if(unknown_, [&](const auto& item) {
+    return item.first.first == kind && item.second != generation(kind);
+  });
 }
 
 void ClusterState::join(const EndpointSlice& slice) {

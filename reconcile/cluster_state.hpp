@@ -4,6 +4,7 @@
 
 #include <array>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -22,8 +23,11 @@ class ClusterState {
   // O(the event): an event that changes nothing touches nothing.
   void apply(ClusterEvent event);
 
-  // Services and EndpointSlices have each been listed completely once. Until then absence means nothing.
-  [[nodiscard]] bool synced() const { return listed_[0] && listed_[1]; }
+  // Services, EndpointSlices and the Node have each been listed completely once. Until then absence means nothing; and
+  // without the Node, its NodePort addresses and zone would come and go at a restart.
+  [[nodiscard]] bool synced() const { return listed_[0] && listed_[1] && listed_[2]; }
+  // Nothing exists that could not be read and is not known from before. While something does, absence proves nothing.
+  [[nodiscard]] bool complete() const { return unknown_.empty(); }
 
   // The next touched Service, the cluster's own first (default/kubernetes, then DNS); nothing when none is left.
   [[nodiscard]] std::optional<ObjectKey> take_touched();
@@ -38,9 +42,6 @@ class ClusterState {
   [[nodiscard]] const Node* node() const { return node_ ? &*node_ : nullptr; }
   // True once after each change of the Node.
   [[nodiscard]] bool take_node_changed() { return std::exchange(node_changed_, false); }
-
-  [[nodiscard]] std::size_t service_count() const { return services_.size(); }
-  [[nodiscard]] std::size_t slice_count() const { return slices_.size(); }
 
  private:
   template <class T>
@@ -64,9 +65,9 @@ class ClusterState {
   std::string node_name_;
   std::unordered_map<ObjectKey, Held<Service>> services_;
   std::unordered_map<ObjectKey, Held<EndpointSlice>> slices_;
+  std::map<std::pair<Kind, ObjectKey>, std::uint32_t> unknown_;  // kept and never read; their generation
   std::unordered_map<ObjectKey, std::vector<std::string>> slice_names_;  // by Service; same namespace, sorted
   std::optional<Node> node_;
-  std::uint32_t node_generation_ = 0;
   bool node_changed_ = false;
   std::array<std::uint32_t, 3> generations_{};
   std::array<bool, 3> listed_{};

@@ -98,7 +98,10 @@ void Ledger::claim(const Owner& owner, Frontend frontend) {
   });
   const auto placed = row.claims.insert(place, {&owner, std::move(frontend.server), std::move(frontend.destinations)});
   if (placed == row.claims.begin()) touch_server(key, row);
-  if (row.claims.size() > 1) contested_.insert(key);
+  if (row.claims.size() < 2) return;
+  contested_.insert(key);
+  const bool wins = placed == row.claims.begin();
+  new_conflicts_.push_back({key, row.claims[0].owner->key, wins ? row.claims[1].owner->key : owner.key});
 }
 
 void Ledger::unclaim(const Owner& owner, const VirtualServerKey& key) {
@@ -300,14 +303,6 @@ std::vector<VirtualServerKey> Ledger::servers() const {
 bool Ledger::is_actual(const VirtualServerKey& key) const {
   const auto row = servers_.find(key);
   return row != servers_.end() && row->second.actual.has_value();
-}
-
-std::optional<ObjectKey> Ledger::owner_of(const ObjectId& id) const {
-  if (const auto* key = std::get_if<VirtualServerKey>(&id)) {
-    const auto row = servers_.find(*key);
-    if (row != servers_.end() && !row->second.claims.empty()) return row->second.claims.front().owner->key;
-  }
-  return {};
 }
 
 Ledger::Size Ledger::actual_size() const {

@@ -5,6 +5,7 @@
 // Pure; one thread.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <optional>
 #include <unordered_map>
@@ -34,7 +35,9 @@ struct Conflict {
 
 class Ledger {
  public:
-  explicit Ledger(std::vector<Cidr> exclude_cidrs) : exclude_cidrs_(std::move(exclude_cidrs)) {}
+  // Virtual servers in `exclude_cidrs` are never removed, and nothing at all of a family that is not served.
+  explicit Ledger(std::vector<Cidr> exclude_cidrs, std::array<bool, 2> serves = {true, true})
+      : exclude_cidrs_(std::move(exclude_cidrs)), serves_(serves) {}
 
   // --- desired: all a Service wants replaces what it wanted before --------------------------------------------------
   void contribute(const Service& service, Contribution contribution);
@@ -77,12 +80,12 @@ class Ledger {
 
   // --- what a reader asks -------------------------------------------------------------------------------------------
   [[nodiscard]] std::vector<Conflict> conflicts() const;
+  // Those that arose since the last call.
+  [[nodiscard]] std::vector<Conflict> take_new_conflicts() { return std::exchange(new_conflicts_, {}); }
   [[nodiscard]] std::size_t conflict_count() const { return contested_.size(); }
   [[nodiscard]] std::vector<VirtualServerKey> servers() const;
   [[nodiscard]] std::size_t server_count() const { return servers_.size(); }
   [[nodiscard]] bool is_actual(const VirtualServerKey& key) const;
-  // Who wants the row; empty if nobody does or many do.
-  [[nodiscard]] std::optional<ObjectKey> owner_of(const ObjectId& id) const;
   struct Size {
     std::size_t servers = 0, destinations = 0, addresses = 0, entries = 0, services = 0;
     friend bool operator==(const Size&, const Size&) = default;
@@ -133,6 +136,7 @@ class Ledger {
 
   void plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan);
   void plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
+  [[nodiscard]] bool serves(Family family) const { return serves_[static_cast<std::size_t>(family)]; }
   [[nodiscard]] bool excluded(const VirtualServerKey& key) const;
 
   void performed_server(Verb verb, const VirtualServer& server);
@@ -140,6 +144,7 @@ class Ledger {
   void forget_if_empty(const VirtualServerKey& key);
 
   std::vector<Cidr> exclude_cidrs_;
+  std::array<bool, 2> serves_;
   bool pruning_ = false;
   std::unordered_map<ObjectKey, Owner> owners_;
   std::unordered_map<VirtualServerKey, ServerRow> servers_;
@@ -151,6 +156,7 @@ class Ledger {
   std::unordered_set<VirtualServerKey> draining_;
   std::unordered_set<VirtualServerKey> doubtful_servers_;
   std::unordered_set<VirtualServerKey> contested_;
+  std::vector<Conflict> new_conflicts_;
 };
 
 }  // namespace ipvsd

@@ -17,7 +17,7 @@ void Ledger::start_pruning() {
 }
 
 bool Ledger::excluded(const VirtualServerKey& key) const {
-  return std::any_of(exclude_cidrs_.begin(), exclude_cidrs_.end(),
+  return !serves(key.family()) || std::any_of(exclude_cidrs_.begin(), exclude_cidrs_.end(),
                      [&](const Cidr& cidr) { return cidr.contains(key.address); });
 }
 
@@ -34,7 +34,7 @@ Plan Ledger::plan() {
     row.dirty = false;
     if (row.claims > 0 && (!row.actual || row.doubtful))
       plan[Phase::bind].push_back({Verb::add, BoundAddress{address}});
-    if (row.claims == 0 && (row.actual || row.doubtful) && row.ours && pruning_)
+    if (row.claims == 0 && (row.actual || row.doubtful) && row.ours && pruning_ && serves(address.family()))
       plan[Phase::unbind].push_back({Verb::remove, BoundAddress{address}});
     if (row.claims == 0 && !row.actual && !row.doubtful) addresses_.erase(address);
   }
@@ -44,7 +44,7 @@ Plan Ledger::plan() {
     const bool admits = set_order(entry.set.kind).admits;
     if (row.claims > 0 && (!row.actual || row.doubtful))
       plan[admits ? Phase::admit : Phase::restrict_].push_back({Verb::add, entry});
-    if (row.claims == 0 && (row.actual || row.doubtful) && pruning_)
+    if (row.claims == 0 && (row.actual || row.doubtful) && pruning_ && serves(entry.set.family))
       plan[admits ? Phase::shut_out : Phase::unrestrict].push_back({Verb::remove, entry});
     if (row.claims == 0 && !row.actual && !row.doubtful) entries_.erase(entry);
   }

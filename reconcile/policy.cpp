@@ -32,7 +32,8 @@ NodeView node_view(const Policy& policy, const std::string& zone, const std::vec
   view.primary = primary;
   for (const auto& [link, address, prefix] : addresses) {
     if (link == ipvs_link_name) continue;
-    view.elsewhere.push_back(address);
+    // Each pod's link has a link-local address of its own; no Service can have one.
+    if (!address.is_loopback() && !address.is_link_local()) view.elsewhere.push_back(address);
     if (serves_node_ports(policy, primary, address)) view.node_port_addresses.push_back(address);
   }
   sort_unique(view.elsewhere);

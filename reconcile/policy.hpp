@@ -25,7 +25,7 @@ struct NodeView {
   std::string zone;
   std::vector<IpAddress> primary;              // the Node's own addresses, at most one per family
   std::vector<IpAddress> node_port_addresses;  // sorted
-  std::vector<IpAddress> elsewhere;            // on any link but kube-ipvs0; sorted
+  std::vector<IpAddress> elsewhere;            // on any link but kube-ipvs0, not loopback or link-local; sorted
 
   [[nodiscard]] bool has_elsewhere(const IpAddress& address) const;
   friend bool operator==(const NodeView&, const NodeView&) = default;

@@ -3,10 +3,19 @@
 namespace ipvsd {
 namespace {
 
+// Of doubtful virtual servers, before the loop turns to its other inputs.
+constexpr std::size_t observations_per_plan = 64;
+
 Subject whole_address(const IpAddress& address) { return {address, Protocol::none, Port{}, 0}; }
 
 Subject any_address(const Subject& subject) {
   return {IpAddress::any(subject.family()), subject.protocol, subject.port, 0};
+}
+
+// The set entries by which what lives under the subject is known to be ours.
+Subject ownership_of(Subject subject) {
+  subject.fwmark = ~0U;  // no subject is a firewall mark
+  return subject;
 }
 
 Subject subject_of(const Operation& operation) {
@@ -34,8 +43,8 @@ std::vector<Subject> blocked_by(Phase phase, const Operation& operation) {
     case Phase::serve:
     case Phase::unbind:
     case Phase::shut_out: return {subject};
-    // What could not be taken down keeps the set entries by which it is known to be ours.
-    case Phase::unserve: return {subject, whole_address(subject.address), any_address(subject)};
+    case Phase::unserve:
+      return {subject, ownership_of(whole_address(subject.address)), ownership_of(any_address(subject))};
     default: return {};
   }
 }
@@ -50,18 +59,33 @@ bool leaves_doubt(const Operation& operation, const Error& error) {
 
 }  // namespace
 
+std::uint64_t Tally::done() const {
+  std::uint64_t sum = 0;
+  for (const auto& kind : operations)
+    for (const auto& verb : kind) sum += verb[0];
+  return sum;
+}
+
 void Executor::execute(const Plan& plan, Instant now) {
   for (std::size_t i = 0; i < phase_count; ++i)
     if (!plan.phases[i].empty()) execute(static_cast<Phase>(i), plan.phases[i], now);
   look_again();
 }
 
-std::vector<Operation> Executor::unblocked(const std::vector<Operation>& operations) {
+bool Executor::blocked(Phase phase, const Operation& operation) const {
+  const Subject subject = subject_of(operation);
+  // The endpoints of what serves already are kept right whatever else about it fails.
+  const bool endpoints = phase == Phase::fill || phase == Phase::retire;
+  if (endpoints && ledger_.is_actual(subject)) return false;
+  return retries_.blocked(subject) || retries_.blocked(whole_address(subject.address)) ||
+         retries_.blocked(any_address(subject)) ||
+         (phase == Phase::unrestrict && retries_.blocked(ownership_of(subject)));
+}
+
+std::vector<Operation> Executor::unblocked(Phase phase, const std::vector<Operation>& operations) {
   std::vector<Operation> free;
   for (const auto& operation : operations) {
-    const Subject subject = subject_of(operation);
-    if (retries_.blocked(subject) || retries_.blocked(whole_address(subject.address)) ||
-        retries_.blocked(any_address(subject))) {
+    if (blocked(phase, operation)) {
       ++tally_.skipped;
       waiting_.push_back(object_of(operation));
     } else {
@@ -73,8 +97,9 @@ std::vector<Operation> Executor::unblocked(const std::vector<Operation>& operati
 
 void Executor::execute(Phase phase, const std::vector<Operation>& operations, Instant now) {
   std::vector<Operation> rest;
-  if (!retries_.entries().empty()) rest = unblocked(operations);
-  const auto& all = retries_.entries().empty() ? operations : rest;
+  const bool all_free = retries_.entries().empty();
+  if (!all_free) rest = unblocked(phase, operations);
+  const auto& all = all_free ? operations : rest;
   if (all.empty()) return;
   ++tally_.calls;
   const auto failures = kernel_.execute(all);
@@ -104,9 +129,12 @@ void Executor::failed(Phase phase, const Operation& operation, const Error& erro
 }
 
 void Executor::look_again() {
+  std::size_t left = observations_per_plan;
   for (const auto& key : ledger_.doubtful_servers()) {
+    if (left-- == 0) return;
     const auto found = kernel_.observe(key);
-    if (found) ledger_.observed(key, *found);
+    if (!found) return;  // it stays doubtful, and its retry comes back here
+    ledger_.observed(key, *found);
   }
 }
 

@@ -14,6 +14,8 @@ struct Tally {
   std::array<std::array<std::array<std::uint64_t, 2>, 3>, 4> operations{};
   std::uint64_t calls = 0;    // of Kernel::execute
   std::uint64_t skipped = 0;  // because something they rely on had failed
+
+  [[nodiscard]] std::uint64_t done() const;
 };
 
 class Executor {
@@ -39,7 +41,8 @@ class Executor {
 
  private:
   void execute(Phase phase, const std::vector<Operation>& operations, Instant now);
-  [[nodiscard]] std::vector<Operation> unblocked(const std::vector<Operation>& operations);
+  [[nodiscard]] bool blocked(Phase phase, const Operation& operation) const;
+  [[nodiscard]] std::vector<Operation> unblocked(Phase phase, const std::vector<Operation>& operations);
   void failed(Phase phase, const Operation& operation, const Error& error, Instant now);
   void look_again();
 

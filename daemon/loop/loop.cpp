@@ -1,5 +1,6 @@
 #include "daemon/loop/loop.hpp"
 
+#include <fmt/format.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -67,7 +68,8 @@ Result<void> Loop::run() {
     more = work(std::chrono::steady_clock::now());
     report();
     report_watches(std::chrono::steady_clock::now());
-    if (options_.once && !more && parts_.reconciler.idle()) return {};
+    if (options_.once && !more && parts_.reconciler.synced())
+      if (const auto result = once_result()) return *result;
   }
 }
 
@@ -91,6 +93,7 @@ bool Loop::work(Instant now) {
   if (!reconciler.cluster().synced()) return false;
   if (!pending_ && (reconciler.cluster().touched() > 0 || !reconciler.synced())) {
     pending_ = true;
+    done_before_ = reconciler.tally().done();
     const Moment moment = Moment::now();
     for (const auto family : families) {
       parts_.health.queued(family, moment);
@@ -99,7 +102,9 @@ bool Loop::work(Instant now) {
   }
   if (!parts_.rules_in_place()) return false;
   const bool more = reconciler.step(now);
-  if (pending_ && !more) {
+  // A Service that keeps failing is its own; that nothing at all can be written is the node's.
+  const bool nothing_works = !reconciler.retries().entries().empty() && reconciler.tally().done() == done_before_;
+  if (pending_ && !more && !nothing_works) {
     pending_ = false;
     const Moment moment = Moment::now();
     for (const auto family : families) {
@@ -108,17 +113,27 @@ bool Loop::work(Instant now) {
       parts_.metrics.sync_duration(family, moment.steady - now);
     }
   }
-  if (more) return true;
+  if (more || options_.once) return more;
   if (reconciler.draining() && now >= next_drain_poll_) {
     const bool all_seen = reconciler.poll_drains(now, drains_per_poll);
     next_drain_poll_ = all_seen ? now + drain_poll_period : now;
   }
-  if (!options_.once && now >= next_audit_) {
+  if (now >= next_audit_) {
     const auto pace = audit_pace(reconciler.ledger().server_count(), options_.audit_period);
     (void)reconciler.audit(pace.servers, pace.sets);
     next_audit_ = now + pace.tick;
   }
   return !reconciler.ledger().settled();
+}
+
+std::optional<Result<void>> Loop::once_result() const {
+  const auto& failing = parts_.reconciler.retries().entries();
+  if (failing.empty()) return Result<void>{};
+  constexpr std::uint32_t attempts = 3;
+  for (const auto& [id, entry] : failing)
+    if (entry.attempts < attempts) return {};
+  const auto& first = failing.begin()->second.error;
+  return fail(first.within(fmt::format("{} objects could not be written, first", failing.size())));
 }
 
 int Loop::timeout_ms(Instant now, bool more) const {

@@ -27,13 +27,13 @@ class Loop {
     std::function<std::vector<WatchStatus>()> watches;  // for the metrics
   };
   struct Options {
-    bool once = false;  // end after the first full sync
+    bool once = false;  // end after the first full sync, with an error if part of it keeps failing
     std::chrono::seconds audit_period{300};
   };
 
   Loop(Parts parts, Options options);
 
-  // Until a signal, or with `once` until the first full sync. Error: epoll itself failed.
+  // Until a signal, or with `once` until the first full sync. Error: epoll failed, or what `once` could not write.
   [[nodiscard]] Result<void> run();
 
  private:
@@ -41,6 +41,8 @@ class Loop {
   void take_events();
   // Returns whether more work waits.
   bool work(Instant now);
+  // What `once` ends with; empty while failures still have their first retries before them.
+  [[nodiscard]] std::optional<Result<void>> once_result() const;
   [[nodiscard]] int timeout_ms(Instant now, bool more) const;
   void report();
   void report_watches(Instant now);
@@ -51,6 +53,7 @@ class Loop {
   Instant next_drain_poll_{};
   Instant next_audit_{};
   bool pending_ = false;  // something waits to be written, and health knows
+  std::uint64_t done_before_ = 0;  // operations, when that began
   std::optional<Node> node_;
   Tally reported_;
   Reconciler::Counters reported_counters_;

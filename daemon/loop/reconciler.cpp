@@ -12,6 +12,8 @@ namespace {
 // Services recomputed before the loop looks at its other inputs again. A Service of ten endpoints costs the kernel
 // about 50 us, so this is some milliseconds.
 constexpr std::size_t services_per_step = 128;
+// Between attempts to make the link and the sets anew, and to list addresses.
+constexpr std::chrono::seconds prepare_pause{1};
 
 std::vector<IpAddress> first_of_each_family(const std::vector<IpAddress>& addresses) {
   std::vector<IpAddress> first;
@@ -31,7 +33,7 @@ Reconciler::Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> p
       primary_(primary),
       warn_(std::move(warn)),
       cluster_(policy_.node_name),
-      ledger_(policy_.exclude_cidrs),
+      ledger_(policy_.exclude_cidrs, policy_.serves),
       retries_(seed),
       executor_(kernel_, ledger_, retries_, [this](const Error& error) { warn_(error.message() + "; will retry"); }) {}
 
@@ -104,21 +106,33 @@ void Reconciler::recompute(const ObjectKey& key) {
   ledger_.contribute(*service, desired(*service, cluster_.slices_of(key), policy_, view_));
 }
 
-void Reconciler::prepare_again() {
+void Reconciler::prepare_again(Instant now) {
   const auto prepared = kernel_.prepare();
   unprepared_ = !prepared;
+  next_prepare_ = now + prepare_pause;
+  if (!prepared) {
+    if (std::exchange(prepare_error_, prepared.error().message()) != prepared.error().message())
+      warn_(prepared.error().message() + "; will retry");
+    return;
+  }
+  prepare_error_.clear();
+  warn_(fmt::format("{} or a set had been removed and is made anew", ipvs_link_name));
   addresses_stale_ = true;
-  const auto news = prepared ? fmt::format("{} or a set had been removed and is made anew", ipvs_link_name)
-                             : prepared.error().message() + "; will retry";
-  if (news != std::exchange(prepare_news_, news) || prepared) warn_(news);
+  next_prepare_ = now;
+  // New sets are empty, and an empty set restricts nothing.
+  for (const auto& set : all_ip_sets())
+    if (const auto members = kernel_.members(set)) counters_.drift_entries += ledger_.observed(set, *members);
 }
 
 bool Reconciler::step(Instant now) {
   if (!cluster_.synced()) return false;
-  if (unprepared_ || executor_.take_unprepared()) prepare_again();
-  if (addresses_stale_) {
-    if (const auto observed = observe_addresses(); !observed) warn_(observed.error().message());
-  }
+  unprepared_ = executor_.take_unprepared() || unprepared_;
+  if (unprepared_ && now >= next_prepare_) prepare_again(now);
+  if (addresses_stale_ && now >= next_prepare_)
+    if (const auto observed = observe_addresses(); !observed) {
+      warn_(observed.error().message());
+      next_prepare_ = now + prepare_pause;
+    }
   if (cluster_.take_node_changed() || view_stale_) refresh_view();
 
   for (std::size_t i = 0; i < services_per_step; ++i) {
@@ -135,7 +149,9 @@ bool Reconciler::step(Instant now) {
   retries_.forget_settled();
   report_conflicts();
   if (cluster_.touched() > 0) return true;
-  if (!std::exchange(first_sync_done_, true)) {
+  first_sync_done_ = true;
+  if (!pruning_ && cluster_.complete()) {
+    pruning_ = true;
     ledger_.start_pruning();
     return true;
   }
@@ -143,13 +159,9 @@ bool Reconciler::step(Instant now) {
 }
 
 void Reconciler::report_conflicts() {
-  auto conflicts = ledger_.conflicts();
-  for (const auto& conflict : conflicts)
-    if (std::find(conflicts_.begin(), conflicts_.end(), conflict) == conflicts_.end())
-      warn_(fmt::format("{}: Service {} and the older Service {} both want it; {} keeps it",
-                        conflict.server.to_string(), conflict.loser.to_string(), conflict.owner.to_string(),
-                        conflict.owner.to_string()));
-  conflicts_ = std::move(conflicts);
+  for (const auto& conflict : ledger_.take_new_conflicts())
+    warn_(fmt::format("{}: Service {} and the older Service {} both want it; {} keeps it", conflict.server.to_string(),
+                      conflict.loser.to_string(), conflict.owner.to_string(), conflict.owner.to_string()));
 }
 
 bool Reconciler::poll_drains(Instant now, std::size_t limit) {

@@ -55,7 +55,7 @@ class Reconciler {
 
  private:
   [[nodiscard]] Result<void> observe_addresses();
-  void prepare_again();
+  void prepare_again(Instant now);
   void refresh_view();
   void recompute(const ObjectKey& service);
   void report_conflicts();
@@ -74,9 +74,10 @@ class Reconciler {
   bool view_stale_ = true;
   bool addresses_stale_ = false;
   bool unprepared_ = false;  // kube-ipvs0 or a set is gone
-  std::string prepare_news_;
+  Instant next_prepare_{};
+  std::string prepare_error_;
   bool first_sync_done_ = false;
-  std::vector<Conflict> conflicts_;
+  bool pruning_ = false;
 
   std::vector<VirtualServerKey> drain_queue_;  // still to be looked at in this round
   std::vector<VirtualServerKey> audit_servers_;

@@ -1,22 +1,24 @@
 #include "daemon/loop/retries.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace ipvsd {
 
-bool Retries::failed(const ObjectId& id, const Error& error, std::vector<Subject> blocks, Instant now) {
+bool Retries::failed(const ObjectId& id, const Error& error, const std::vector<Subject>& blocks, Instant now) {
   using std::chrono::milliseconds;
   Entry& entry = entries_[id];
-  const bool news = entry.attempts == 0 || entry.error != error;
+  for (const auto& subject : blocks) ++blocks_[subject];
+  entry.blocks.insert(entry.blocks.end(), blocks.begin(), blocks.end());
+  if (std::exchange(entry.waiting, true)) return false;
+  const bool news =
+      entry.attempts == 0 || entry.error.code != error.code || entry.error.sys_errno != error.sys_errno;
   const auto exponent = std::min(entry.attempts, 10U);
   const auto full = std::min(milliseconds(50) * (1 << exponent), milliseconds(30'000));
   const auto less = std::uniform_int_distribution<std::int64_t>(0, full.count() / 4)(random_);
   entry.error = error;
   ++entry.attempts;
   entry.due = now + full - milliseconds(less);
-  entry.waiting = true;
-  for (const auto& subject : blocks) ++blocks_[subject];
-  entry.blocks.insert(entry.blocks.end(), blocks.begin(), blocks.end());
   return news;
 }
 

@@ -25,15 +25,16 @@ class Retries {
     Error error;
     std::uint32_t attempts = 0;
     Instant due;
-    bool waiting = true;  // false: handed out by take_due(), and nothing heard of it since
+    bool waiting = false;  // false: handed out by take_due(), and nothing heard of it since
     std::vector<Subject> blocks;
   };
 
   explicit Retries(std::uint32_t seed) : random_(seed) {}
 
-  // Delay 50 ms * 2^attempts, at most 30 s, less up to a quarter of it by chance. Until then operations about `blocks`
+  // Delay 50 ms * 2^attempts, at most 30 s, less up to a quarter of it by chance; several failures of one row before its
+  // retry are one attempt, and the first of them its error. Until then operations about `blocks`
   // wait. Returns whether this error is new for the row, so that it is logged once and not at every attempt.
-  bool failed(const ObjectId& id, const Error& error, std::vector<Subject> blocks, Instant now);
+  bool failed(const ObjectId& id, const Error& error, const std::vector<Subject>& blocks, Instant now);
   void succeeded(const ObjectId& id);
   [[nodiscard]] bool blocked(const Subject& subject) const { return blocks_.contains(subject); }
 

@@ -46,7 +46,7 @@ std::string kernel_after(const std::vector<Object>& objects) {
   Reconciler reconciler(kernel, Policy{{"rr", 0}, "lab-node"}, std::nullopt, 1,
                         [&](const std::string& text) { log.push_back(text); });
   REQUIRE(reconciler.start());
-  for (const auto kind : {Kind::service, Kind::endpoint_slice}) {
+  for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
     reconciler.apply(ReplaceBegin{kind});
     reconciler.apply(ReplaceEnd{kind});
   }

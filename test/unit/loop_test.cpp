@@ -35,11 +35,10 @@ struct Running {
     return loop.run();
   }
   void push_everything() {
-    for (const auto kind : {Kind::service, Kind::endpoint_slice}) {
+    for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
       inbox.push({ReplaceBegin{kind}});
-      if (kind == Kind::service)
-        inbox.push({Upsert{cluster_ip_service("web", "10.96.0.1")}});
-      else
+      if (kind == Kind::service) inbox.push({Upsert{cluster_ip_service("web", "10.96.0.1")}});
+      if (kind == Kind::endpoint_slice)
         inbox.push({Upsert{slice("web", {endpoint("10.244.1.1")})}});
       inbox.push({ReplaceEnd{kind}});
     }

@@ -56,6 +56,9 @@ TEST_CASE("a replacement sweeps what it does not mention, and only at its end") 
   state.apply(ReplaceEnd{Kind::service});
   state.apply(ReplaceBegin{Kind::endpoint_slice});
   state.apply(ReplaceEnd{Kind::endpoint_slice});
+  CHECK_FALSE(state.synced());
+  state.apply(ReplaceBegin{Kind::node});
+  state.apply(ReplaceEnd{Kind::node});
   CHECK(state.synced());
   while (state.take_touched()) {
   }

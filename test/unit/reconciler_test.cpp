@@ -21,7 +21,7 @@ class Node1 {
     reconciler.emplace(kernel, Policy{{"rr", 0}, "here"}, std::nullopt, 1,
                        [this](const std::string& text) { log.push_back(text); });
     REQUIRE(reconciler->start());
-    for (const auto kind : {Kind::service, Kind::endpoint_slice}) {
+    for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
       reconciler->apply(ReplaceBegin{kind});
       for (const auto& [key, object] : objects)
         if (kind_of(object) == kind) reconciler->apply(Upsert{object});
@@ -232,7 +232,7 @@ TEST_CASE("one Service that the kernel refuses stops no other") {
   node.reconciler.emplace(node.kernel, Policy{{"rr", 0}, "here"}, std::nullopt, 1,
                           [&](const std::string& text) { node.log.push_back(text); });
   REQUIRE(node.reconciler->start());
-  for (const auto kind : {Kind::service, Kind::endpoint_slice}) {
+  for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
     node.reconciler->apply(ReplaceBegin{kind});
     for (const auto& [key, object] : node.objects) node.reconciler->apply(Upsert{object});
     node.reconciler->apply(ReplaceEnd{kind});
