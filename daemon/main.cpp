@@ -134,6 +134,17 @@ bool start_server(Server& server, bool hard) {
   return !hard;
 }
 
+// Ends the source whichever way the loop ends: first the inbox lets go, where a reader may be waiting.
+struct RunningSource {
+  Inbox& inbox;
+  Source& source;
+  RunningSource(Inbox& its_inbox, Source& its_source) : inbox(its_inbox), source(its_source) { source.start(); }
+  ~RunningSource() {
+    inbox.close();
+    source.stop();
+  }
+};
+
 int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
   DryRunKernel observed(kernel, [](const Operation& operation) { fmt::print("{}\n", to_string(operation)); });
   Inbox inbox;
@@ -145,10 +156,8 @@ int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, L
   Loop loop({reconciler, observed, inbox, health, metrics, signals.get(), [] { return true; }, [](const Node*) {},
              [&] { return source->status(); }},
             {.once = true});
-  source->start();
+  const RunningSource running(inbox, *source);
   const auto ended = loop.run();
-  inbox.close();
-  source->stop();
   return ended ? 0 : give_up(ended.error());
 }
 
@@ -158,13 +167,15 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   std::vector<Family> served;
   for (const auto family : families) {
     const auto backend = iptables.backend(family);
-    if (backend)
+    if (backend) {
       served.push_back(family);
-    else if (family == Family::ipv4)
-      return give_up(backend.error());
-    else
+    } else if (family == Family::ipv6 &&
+               (backend.error().code == Errc::unsupported || backend.error().code == Errc::not_found)) {
       spdlog::warn("{}: no IPv6 Services on this node", backend.error().message());
-    policy.serves[static_cast<std::size_t>(family)] = backend.has_value();
+      policy.serves[static_cast<std::size_t>(family)] = false;
+    } else {
+      return give_up(backend.error());
+    }
   }
   SoleWriter sole([&] { return another_proxy(config); });
   if (!wait_until_alone(sole, signals)) return 0;
@@ -195,16 +206,14 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   const auto want_rules = [&](const Node* node) {
     for (const auto family : served) rules.want(family, rules_config(config, node, family));
   };
-  want_rules(nullptr);
+  // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
+  if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
   Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [&] { return rules.ready(); }, want_rules,
              [&] { return source->status(); }},
             {.once = flags.once, .audit_period = config.own.audit_period});
-  source->start();
+  const RunningSource running(inbox, *source);
   spdlog::info("kube-ipvsd {} serves node {} with scheduler {}", version, policy.node_name, policy.scheduler.name);
   const auto ended = loop.run();
-  inbox.close();
-  source->stop();
-  rules.stop();
   if (!ended) return give_up(ended.error());
   spdlog::info("ended; the kernel's state stays as it is");
   return 0;

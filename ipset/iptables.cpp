@@ -106,6 +106,8 @@ Result<void> probe(IptablesBackend backend, Family family) {
   };
   const bool nft = backend == IptablesBackend::nft;
   const auto tried = nft ? call("-N", probe_chain) : call("-S", "PREROUTING");
+  if (!tried && tried.error().code == Errc::not_found)
+    return fail(Errc::not_found, name + ": not found; apt install iptables");
   if (!tried) return fail(tried.error());
   // A chain that a killed predecessor left behind proves as much.
   const bool left_over = nft && tried->err.find("exists") != std::string::npos;
@@ -134,11 +136,12 @@ Result<IptablesBackend> detect(Family family) {
   std::vector<Candidate> candidates;
   std::string reasons;
   bool installed = false;
-  bool denied = false;
+  auto worst = Errc::unsupported;
   const auto rejected = [&](const Error& error) {
     reasons += (reasons.empty() ? "" : "; ") + error.context;
     installed = installed || error.code != Errc::not_found;
-    denied = denied || error.code == Errc::denied;
+    // Only "unsupported" says something about the kernel; anything else may be otherwise in a moment.
+    if (error.code != Errc::not_found && error.code != Errc::unsupported) worst = error.code;
   };
   for (const auto backend : {IptablesBackend::nft, IptablesBackend::legacy}) {
     if (backend == IptablesBackend::legacy && !legacy_tables_loaded(family)) {
@@ -163,8 +166,7 @@ Result<IptablesBackend> detect(Family family) {
     return fail(Errc::unsupported,
                 fmt::format("no {} or {} found: apt install iptables", program(IptablesBackend::legacy, family, ""),
                             program(IptablesBackend::nft, family, "")));
-  return fail(denied ? Errc::denied : Errc::unsupported,
-              fmt::format("no iptables backend works for {}: {}", to_string(family), reasons));
+  return fail(worst, fmt::format("no iptables backend works for {}: {}", to_string(family), reasons));
 }
 
 }  // namespace
@@ -179,9 +181,13 @@ Error restore_error(int exit_status, std::string_view standard_error, std::strin
 }
 
 Result<IptablesBackend> Iptables::backend(Family family) {
-  if (forced_) return *forced_;
   auto& known = found_.at(static_cast<std::size_t>(family));
   if (known) return *known;
+  if (forced_) {
+    if (const auto works = probe(*forced_, family); !works) return fail(works.error());
+    known = *forced_;
+    return *known;
+  }
   // A node uses one backend for both families, so the other family's is tried first.
   const auto& other = found_.at(1 - static_cast<std::size_t>(family));
   if (other && probe(*other, family)) {

@@ -24,8 +24,9 @@ class Iptables {
 
   // The backend of a family: the one that already holds KUBE-* chains, else the one that holds any rules, else any
   // that works; nft if both are equal. Once one family's is known it is the other's too, if it works there. It must
-  // also take a chain into table nat, which is tried: `iptables-nft -L` succeeds on kernels without nft NAT. Error:
-  // unsupported, saying what was tried and what to install.
+  // also take a chain into table nat, which is tried: `iptables-nft -L` succeeds on kernels without nft NAT. A backend
+  // that was given is only tried. Error: unsupported (or not_found: no such program), saying what was tried and what to
+  // install; busy, denied or timed_out where it could not be found out now.
   [[nodiscard]] Result<IptablesBackend> backend(Family family);
 
   // The output of iptables-save. Error: as backend(); not_found without the program; denied, busy, unsupported,

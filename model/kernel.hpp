@@ -157,7 +157,8 @@ class Kernel {
   // learned is timed_out or overrun; an operation is then neither known to have happened nor not.
   [[nodiscard]] virtual std::vector<Failure> execute(std::span<const Operation> operations) = 0;
 
-  // Everything, with absences confirmed (IPVS dumps are no snapshots, and set NLM_F_DUMP_INTR never).
+  // Everything. IPVS dumps are no snapshots and never say that they were disturbed: what others change meanwhile may be
+  // missing. So an absence is a hint; adding what is there shows it (already_exists).
   [[nodiscard]] virtual Result<KernelState> observe() = 0;
   // One virtual server and its destinations; empty if it does not exist.
   [[nodiscard]] virtual Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) = 0;

@@ -67,32 +67,22 @@ std::vector<Failure> Ipvs::execute(std::span<const Operation> operations) {
   return failures;
 }
 
+// One unreadable entry is left out, and is not a reason to see none.
 Result<void> Ipvs::dump_virtual_servers(const std::function<void(const VirtualServerRecord&)>& visit) {
   batch_.reset(socket_.next_sequence());
   encode_dump_virtual_servers(batch_, family_id_);
-  Result<void> decoded;
-  const auto done = socket_.query(batch_, [&](const Message& message) {
-    // One unreadable entry is left out, and is not a reason to see none.
-    if (const auto record = decode_virtual_server(message.payload))
-      visit(*record);
-    else if (decoded)
-      decoded = fail(record.error());
+  return socket_.query(batch_, [&](const Message& message) {
+    if (const auto record = decode_virtual_server(message.payload)) visit(*record);
   });
-  return done ? decoded : done;
 }
 
 Result<void> Ipvs::dump_destinations(const VirtualServerKey& key,
                                      const std::function<void(const DestinationRecord&)>& visit) {
   batch_.reset(socket_.next_sequence());
   encode_dump_destinations(batch_, family_id_, key);
-  Result<void> decoded;
-  const auto done = socket_.query(batch_, [&](const Message& message) {
-    if (const auto record = decode_destination(message.payload, key.family()))
-      visit(*record);
-    else if (decoded)
-      decoded = fail(record.error());
+  return socket_.query(batch_, [&](const Message& message) {
+    if (const auto record = decode_destination(message.payload, key.family())) visit(*record);
   });
-  return done ? decoded : done;
 }
 
 Result<VirtualServerRecord> Ipvs::get(const VirtualServerKey& key) {

@@ -228,6 +228,9 @@ std::vector<Notification> Links::notifications() {
       if (message.payload.empty() || message.payload[0] != AF_UNSPEC) return;
       const auto link = decode_link(message.payload);
       if (!link || link->name.empty()) return;
+      const auto before = name_of(links_, link->index);
+      // Renamed: its addresses are known by the old name.
+      if (!before.empty() && before != link->name) result.emplace_back(ChangesLost{});
       std::erase_if(links_, [&](const Link& known) { return known.index == link->index; });
       if (type == RTM_NEWLINK) links_.push_back(*link);
       result.emplace_back(LinkChange{link->name, type == RTM_NEWLINK});

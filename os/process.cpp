@@ -107,8 +107,18 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, const st
       if (written == input.size() || (size < 0 && errno != EAGAIN && errno != EINTR)) in->write.reset();
     }
   }
+  // It may close its outputs and live on.
   int status = 0;
-  while (::waitpid(*pid, &status, 0) < 0 && errno == EINTR) {
+  for (pid_t ended = 0; ended == 0;) {
+    ended = ::waitpid(*pid, &status, timed_out ? 0 : WNOHANG);
+    if (ended < 0 && errno == EINTR) ended = 0;
+    if (ended != 0) break;
+    if (std::chrono::steady_clock::now() >= end) {
+      timed_out = true;
+      ::kill(*pid, SIGKILL);
+    } else {
+      ::poll(nullptr, 0, 1);
+    }
   }
   if (timed_out)
     return fail(Errc::timed_out, fmt::format("run {}: no end after {} ms, killed", argv[0], deadline.count()));

@@ -94,9 +94,8 @@ void ClusterState::sweep(Kind kind) {
   if (kind == Kind::service) collect(services_);
   if (kind == Kind::endpoint_slice) collect(slices_);
   for (const auto& key : gone) remove(kind, key);
-  std::erase_if(unknown_, [&](const auto& item) {
-    return item.first.first == kind && item.second != generation(kind);
-  });
+  std::erase_if(unknown_,
+                [&](const auto& item) { return item.first.first == kind && item.second != generation(kind); });
 }
 
 void ClusterState::join(const EndpointSlice& slice) {

@@ -65,7 +65,7 @@ class ClusterState {
   std::string node_name_;
   std::unordered_map<ObjectKey, Held<Service>> services_;
   std::unordered_map<ObjectKey, Held<EndpointSlice>> slices_;
-  std::map<std::pair<Kind, ObjectKey>, std::uint32_t> unknown_;  // kept and never read; their generation
+  std::map<std::pair<Kind, ObjectKey>, std::uint32_t> unknown_;          // kept and never read; their generation
   std::unordered_map<ObjectKey, std::vector<std::string>> slice_names_;  // by Service; same namespace, sorted
   std::optional<Node> node_;
   bool node_changed_ = false;

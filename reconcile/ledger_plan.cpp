@@ -18,7 +18,7 @@ void Ledger::start_pruning() {
 
 bool Ledger::excluded(const VirtualServerKey& key) const {
   return !serves(key.family()) || std::any_of(exclude_cidrs_.begin(), exclude_cidrs_.end(),
-                     [&](const Cidr& cidr) { return cidr.contains(key.address); });
+                                              [&](const Cidr& cidr) { return cidr.contains(key.address); });
 }
 
 Plan Ledger::plan() {

@@ -26,7 +26,7 @@ enum class IptablesChoice : std::uint8_t { automatic, legacy, nft };
 
 struct IpvsConfig {
   std::chrono::milliseconds sync_period{30'000};  // accepted; we do not resync; never below min_sync_period
-  std::chrono::milliseconds min_sync_period{0};   // least time between two writes for one Service
+  std::chrono::milliseconds min_sync_period{0};   // accepted; changes are written as they come
   std::string scheduler;                          // "" means rr
   std::vector<Cidr> exclude_cidrs;                // virtual servers in these are never touched
   bool strict_arp = false;

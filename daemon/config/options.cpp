@@ -220,7 +220,7 @@ void add_general(std::vector<Option>& table) {
         node_port_addresses_field()},
        {"oomScoreAdj", "--oom-score-adj", T::integer, "-999", honoured, "oom_score_adj of the process",
         integer_field(FIELD(oom_score_adj), -1000, 1000)},
-       {"configSyncPeriod", "--config-sync-period", T::duration, "15m", honoured, "how often the watches are renewed",
+       {"configSyncPeriod", "--config-sync-period", T::duration, "15m", Use::checked, "accepted; nothing is replayed",
         duration_field(FIELD(config_sync_period), milliseconds(900'000), milliseconds(1))}});
 }
 
@@ -232,8 +232,8 @@ void add_ipvs(std::vector<Option>& table) {
       {{"ipvs.syncPeriod", "--ipvs-sync-period", T::duration, "30s", Use::checked,
         "there is no periodic resync to set the time of",
         duration_field(FIELD(ipvs.sync_period), milliseconds(30'000), milliseconds(1))},
-       {"ipvs.minSyncPeriod", "--ipvs-min-sync-period", T::duration, "0s", honoured,
-        "least time between two writes for one Service", duration_field(FIELD(ipvs.min_sync_period), milliseconds(0))},
+       {"ipvs.minSyncPeriod", "--ipvs-min-sync-period", T::duration, "0s", Use::checked,
+        "accepted; changes are written as they come", duration_field(FIELD(ipvs.min_sync_period), milliseconds(0))},
        {"ipvs.scheduler", "--ipvs-scheduler", T::text, "", honoured, "the IPVS scheduler; \"\" means rr",
         text_field(FIELD(ipvs.scheduler), "the name of an IPVS scheduler such as rr", is_scheduler)},
        {"ipvs.excludeCIDRs", "--ipvs-exclude-cidrs", T::list, "[]", honoured,

@@ -140,8 +140,8 @@ int Loop::timeout_ms(Instant now, bool more) const {
   if (more) return 0;
   Instant next = now + std::chrono::seconds(60);
   const auto& reconciler = parts_.reconciler;
-  if (reconciler.synced()) next = std::min(next, next_audit_);
-  if (reconciler.draining()) next = std::min(next, next_drain_poll_);
+  if (!options_.once && reconciler.synced()) next = std::min(next, next_audit_);
+  if (!options_.once && reconciler.draining()) next = std::min(next, next_drain_poll_);
   if (const auto retry = reconciler.next_retry()) next = std::min(next, *retry);
   return static_cast<int>(std::max<std::int64_t>(std::chrono::ceil<milliseconds>(next - now).count(), 0));
 }
@@ -168,7 +168,7 @@ void Loop::report() {
   reported_counters_ = counters;
   metrics.set_dirty_objects(reconciler.retries().entries().size());
   metrics.set_conflicts(reconciler.ledger().conflict_count());
-  metrics.set_draining_destinations(reconciler.ledger().draining().size());
+  metrics.set_draining_servers(reconciler.ledger().draining().size());
 }
 
 void Loop::report_watches(Instant now) {

@@ -52,7 +52,7 @@ class Loop {
   Fd epoll_;
   Instant next_drain_poll_{};
   Instant next_audit_{};
-  bool pending_ = false;  // something waits to be written, and health knows
+  bool pending_ = false;           // something waits to be written, and health knows
   std::uint64_t done_before_ = 0;  // operations, when that began
   std::optional<Node> node_;
   Tally reported_;

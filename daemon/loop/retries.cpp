@@ -11,8 +11,7 @@ bool Retries::failed(const ObjectId& id, const Error& error, const std::vector<S
   for (const auto& subject : blocks) ++blocks_[subject];
   entry.blocks.insert(entry.blocks.end(), blocks.begin(), blocks.end());
   if (std::exchange(entry.waiting, true)) return false;
-  const bool news =
-      entry.attempts == 0 || entry.error.code != error.code || entry.error.sys_errno != error.sys_errno;
+  const bool news = entry.attempts == 0 || entry.error.code != error.code || entry.error.sys_errno != error.sys_errno;
   const auto exponent = std::min(entry.attempts, 10U);
   const auto full = std::min(milliseconds(50) * (1 << exponent), milliseconds(30'000));
   const auto less = std::uniform_int_distribution<std::int64_t>(0, full.count() / 4)(random_);

@@ -31,9 +31,9 @@ class Retries {
 
   explicit Retries(std::uint32_t seed) : random_(seed) {}
 
-  // Delay 50 ms * 2^attempts, at most 30 s, less up to a quarter of it by chance; several failures of one row before its
-  // retry are one attempt, and the first of them its error. Until then operations about `blocks`
-  // wait. Returns whether this error is new for the row, so that it is logged once and not at every attempt.
+  // Delay 50 ms * 2^attempts, at most 30 s, less up to a quarter of it by chance; several failures of one row before
+  // its retry are one attempt, and the first of them its error. Until then operations about `blocks` wait. Returns
+  // whether this error is new for the row, so that it is logged once and not at every attempt.
   bool failed(const ObjectId& id, const Error& error, const std::vector<Subject>& blocks, Instant now);
   void succeeded(const ObjectId& id);
   [[nodiscard]] bool blocked(const Subject& subject) const { return blocks_.contains(subject); }

@@ -56,7 +56,7 @@ class Metrics {
   void watch_restart(Kind kind);
   void rejected_object(Kind kind);
   void set_conflicts(std::size_t count);
-  void set_draining_destinations(std::size_t count);
+  void set_draining_servers(std::size_t count);
   void audit_finished();
   void rules_written(Family family, bool ok);
 

@@ -107,6 +107,7 @@ Result<std::set<std::string>> ManifestDirectory::names() const {
 Result<void> ManifestDirectory::scan(const Visit& visit) {
   drain();
   due_ = false;
+  left_some_ = false;
   const auto present = names();
   if (!present) return fail(present.error());
   std::vector<std::string> missing;
@@ -132,7 +133,11 @@ void ManifestDirectory::visit_file(const std::string& name, const Visit& visit) 
     return;
   }
   if (known != known_.end() && known->second == signature_of(before)) return;
-  if (busy_.contains(name) || (S_ISREG(before.st_mode) && before.st_size == 0)) return;
+  if (S_ISREG(before.st_mode) && before.st_size == 0) return;
+  if (busy_.contains(name)) {
+    left_some_ = true;
+    return;
+  }
   const auto refuse = [&](const auto& error) {
     known_.insert_or_assign(name, signature_of(before));
     visit(name, Result<std::string>(error));
@@ -146,8 +151,10 @@ void ManifestDirectory::visit_file(const std::string& name, const Visit& visit) 
   const auto text = read_all(file, static_cast<std::size_t>(before.st_size), name);
   drain();
   struct stat after {};
-  if (touched_.contains(name) || ::fstat(file.get(), &after) != 0 || signature_of(after) != signature_of(before))
+  if (touched_.contains(name) || ::fstat(file.get(), &after) != 0 || signature_of(after) != signature_of(before)) {
+    left_some_ = true;
     return;
+  }
   known_.insert_or_assign(name, signature_of(before));
   visit(name, text);
 }

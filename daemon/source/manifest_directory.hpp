@@ -36,6 +36,8 @@ class ManifestDirectory {
   using Visit = std::function<void(const std::string& name, const std::optional<Result<std::string>>& text)>;
   // Visits the files that changed since the last scan, by name. Error: the directory itself is gone: open() again.
   [[nodiscard]] Result<void> scan(const Visit& visit);
+  // Whether the last scan left a file for the next time because it was being written or changed.
+  [[nodiscard]] bool left_some() const { return left_some_; }
 
  private:
   struct Signature {
@@ -55,6 +57,7 @@ class ManifestDirectory {
   Fd inotify_;
   bool gone_ = false;
   bool due_ = false;
+  bool left_some_ = false;
   std::map<std::string, Signature> known_;
   std::set<std::string, std::less<>> busy_;     // written to, and not closed yet
   std::set<std::string, std::less<>> touched_;  // by any notification since it was cleared

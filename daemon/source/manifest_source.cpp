@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 
 #include <array>
+#include <utility>
 
 namespace ipvsd {
 namespace {
@@ -87,9 +88,23 @@ bool ManifestSource::wait(int timeout_ms) {
 
 Result<void> ManifestSource::load(const std::stop_token& stop) {
   auto scanned = directory_.scan([&](const std::string& name, const auto& text) { take_file(name, text, stop); });
-  if (!scanned || delivered_ || stop.stop_requested()) return scanned;
-  delivered_ = true;
-  push(objects_.snapshot());
+  if (!scanned || stop.stop_requested()) return scanned;
+  const bool first = !std::exchange(delivered_, true);
+  auto events = first ? objects_.snapshot() : std::vector<ClusterEvent>{};
+  // What a file that was never read may define is there, as far as anybody knows. In one push with the replacement, so
+  // that this is never taken for complete.
+  const bool unread = directory_.left_some() || !unread_.empty();
+  if (unread != std::exchange(told_unread_, unread)) {
+    const ObjectKey unread_files{"", "files of " + path_ + " that could not be read"};
+    for (const auto kind : {Kind::service, Kind::endpoint_slice}) {
+      if (unread)
+        events.emplace_back(Keep{kind, unread_files});
+      else
+        events.emplace_back(Remove{kind, unread_files});
+    }
+  }
+  push(std::move(events));
+  if (!first) return scanned;
   const std::lock_guard lock(mutex_);
   status_.synced = true;
   ++status_.lists;
@@ -101,13 +116,18 @@ void ManifestSource::take_file(const std::string& name, const std::optional<Resu
   if (stop.stop_requested()) return;
   ManifestObjects::Outcome outcome;
   if (!text) {
+    unread_.erase(name);
     outcome = objects_.remove(name);
   } else if (!*text) {
+    if (!delivered_) unread_.insert(name);
     return problem(fmt::format("{}; what it defined before stays", (*text).error().message()));
   } else {
     auto file = read_manifest(name, **text, stop);
     if (!file && file.error().code == Errc::interrupted) return;
+    if (!file && !delivered_) unread_.insert(name);
     if (!file) return problem(fmt::format("{}; what the file defined before stays", file.error().context));
+    if (file->complete) unread_.erase(name);
+    if (!file->complete && !delivered_) unread_.insert(name);
     for (auto& line : file->problems) problem(std::move(line));
     for (const auto& line : file->skipped) spdlog::debug("manifests: {}: skipped", line);
     {

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <mutex>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -48,7 +49,9 @@ class ManifestSource final : public Source {
   // The thread's own.
   ManifestDirectory directory_;
   ManifestObjects objects_;
-  bool delivered_ = false;  // the initial replacement has been pushed
+  bool delivered_ = false;        // the initial replacement has been pushed
+  std::set<std::string> unread_;  // files that were there at the start and could not be read since
+  bool told_unread_ = false;
 
   mutable std::mutex mutex_;
   WatchStatus status_;

@@ -42,8 +42,8 @@ Reflector::~Reflector() { stop(); }
 
 void Reflector::start() {
   const std::lock_guard lock(mutex_);
-  ended_ = false;
   thread_ = std::thread([this] { run(); });
+  ended_ = false;  // not before there is a thread to end
 }
 
 void Reflector::begin_stop() {

@@ -67,7 +67,7 @@ tracer=$started
 must "strace watches" within 30 file_says strace 'attached'
 replace first.json <"$work/changed.json"
 check "one endpoint changes" within 20 destination 10.97.0.1:80 10.244.1.11:8080 '-w 1$'
-drained() { [ "$(metric kube_ipvsd_draining_destinations)" = 0 ]; }
+drained() { [ "$(metric kube_ipvsd_draining_virtual_servers)" = 0 ]; }
 check "the former endpoint is gone" within 20 not destination 10.97.0.1:80 10.244.2.1:8080 ''
 must "nothing drains" within 20 drained
 kill $tracer

@@ -196,6 +196,29 @@ TEST_CASE("nothing is written before the first complete view of the API") {
   CHECK(node.kernel.take_log().empty());
 }
 
+TEST_CASE("while something cannot be read that is not known, nothing is pruned") {
+  Node1 node;
+  node.apply(cluster_ip_service("kept", "10.96.0.1"));
+  node.apply(cluster_ip_service("gone", "10.96.0.2"));
+  node.start();
+  const auto before = node.kernel.text();
+  node.reconciler.reset();
+  node.objects.clear();
+  node.reconciler.emplace(node.kernel, Policy{{"rr", 0}, "here"}, std::nullopt, 1, [](const std::string&) {});
+  REQUIRE(node.reconciler->start());
+  for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
+    node.reconciler->apply(ReplaceBegin{kind});
+    if (kind == Kind::service) node.reconciler->apply(Keep{kind, {"default", "kept"}});
+    node.reconciler->apply(ReplaceEnd{kind});
+  }
+  node.settle();
+  CHECK(node.kernel.text() == before);
+  node.apply(cluster_ip_service("kept", "10.96.0.1"));  // readable at last
+  node.settle();
+  CHECK(node.kernel.text().find("10.96.0.1") != std::string::npos);
+  CHECK(node.kernel.text().find("10.96.0.2") == std::string::npos);
+}
+
 TEST_CASE("one endpoint change among many Services is one operation and no observation") {
   Node1 node;
   for (int i = 0; i < 500; ++i) {

@@ -347,7 +347,7 @@ TEST_CASE("a node without iptables is told what to install") {
   CHECK(backend.error() ==
         Error{Errc::unsupported, 0, "no ip6tables-legacy or ip6tables-nft found: apt install iptables"});
   REQUIRE_FALSE(forced);
-  CHECK(forced.error() == Error{Errc::not_found, 0, "iptables-nft-save: not found; apt install iptables"});
+  CHECK(forced.error() == Error{Errc::not_found, 0, "iptables-nft: not found; apt install iptables"});
   CHECK_FALSE(removed);
 }
 
