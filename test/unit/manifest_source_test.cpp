@@ -38,6 +38,8 @@ class Cluster final : public EventSink {
       if (const auto* upsert = std::get_if<Upsert>(&event))
         state_[key_of(upsert->object).to_string()] = text(upsert->object);
       if (const auto* remove = std::get_if<Remove>(&event)) state_.erase(remove->key.to_string());
+      if (std::holds_alternative<Keep>(event)) ++unread_;
+      if (const auto* remove = std::get_if<Remove>(&event); remove && remove->key.ns.empty()) --unread_;
       if (std::holds_alternative<ReplaceEnd>(event)) ++replaced_;
     }
     changed_.notify_all();
@@ -57,6 +59,10 @@ class Cluster final : public EventSink {
     const std::lock_guard lock(mutex_);
     if (!met) UNSCOPED_INFO("state: " << joined() << " warnings: " << warnings_);
     return met;
+  }
+  // What exists and could not be read: a Keep for each kind.
+  bool unread_becomes(int expected) {
+    return wait([&] { return replaced_ == 3 && unread_ == expected; });
   }
   bool warns(const std::string& text) {
     return wait([&] { return warnings_.find(text) != std::string::npos; });
@@ -78,6 +84,7 @@ class Cluster final : public EventSink {
   std::map<std::string, std::string> state_;
   std::string warnings_;
   int replaced_ = 0;
+  int unread_ = 0;
 };
 
 std::string service(const std::string& name, const std::string& address) {
@@ -153,6 +160,23 @@ TEST_CASE("a malformed file keeps what it defined before") {
   CHECK(fixture.cluster.warns("a.yaml:6: Service default/a: spec.ports: expected a list, got 7"));
   CHECK(fixture.cluster.becomes("default/a=10.0.0.1 default/b=10.0.0.2 "));
   CHECK(fixture.source->status()[0].rejected == 1);
+}
+
+TEST_CASE("a file that cannot be read at the start proves no absence, until it can be") {
+  Fixture fixture;
+  fs::create_directory(fixture.directory);
+  write(fixture.directory / "a.yaml", service("a", "10.0.0.1"));
+  write(fixture.directory / "b.yaml", "spec: [\n");
+  fixture.start();
+  CHECK(fixture.cluster.becomes("default/a=10.0.0.1 "));
+  CHECK(fixture.cluster.unread_becomes(2));
+  write(fixture.directory / "b.yaml", service("b", "10.0.0.2"));
+  CHECK(fixture.cluster.becomes("default/a=10.0.0.1 default/b=10.0.0.2 "));
+  CHECK(fixture.cluster.unread_becomes(0));
+  // Broken later, it keeps what it defined, and is no news.
+  write(fixture.directory / "b.yaml", "spec: [\n");
+  CHECK(fixture.cluster.warns("what the file defined before stays"));
+  CHECK(fixture.cluster.unread_becomes(0));
 }
 
 TEST_CASE("a file is read when its writer closes it, not before") {
