@@ -137,6 +137,7 @@ class Ledger {
   void plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan);
   void plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
   [[nodiscard]] bool serves(Family family) const { return serves_[static_cast<std::size_t>(family)]; }
+  [[nodiscard]] bool marks_ownership(const SetEntry& entry) const;
   [[nodiscard]] bool excluded(const VirtualServerKey& key) const;
 
   void performed_server(Verb verb, const VirtualServer& server);

@@ -21,6 +21,12 @@ bool Ledger::excluded(const VirtualServerKey& key) const {
                                               [&](const Cidr& cidr) { return cidr.contains(key.address); });
 }
 
+// An outside address on another link has no entry in KUBE-IPVS-IPS: by this one its virtual server is known to be ours,
+// so it comes before it and goes after it. It lets nothing in: KUBE-IPVS-FILTER does not close that address.
+bool Ledger::marks_ownership(const SetEntry& entry) const {
+  return entry.set.type() == SetType::hash_ip_port && !addresses_.contains(entry.address);
+}
+
 Plan Ledger::plan() {
   Plan plan;
   for (const auto& key : std::exchange(dirty_servers_, {})) {
@@ -41,7 +47,7 @@ Plan Ledger::plan() {
   for (const auto& entry : std::exchange(dirty_entries_, {})) {
     CountedRow& row = entries_.at(entry);
     row.dirty = false;
-    const bool admits = set_order(entry.set.kind).admits;
+    const bool admits = set_order(entry.set.kind).admits && !marks_ownership(entry);
     if (row.claims > 0 && (!row.actual || row.doubtful))
       plan[admits ? Phase::admit : Phase::restrict_].push_back({Verb::add, entry});
     if (row.claims == 0 && (row.actual || row.doubtful) && pruning_ && serves(entry.set.family))

@@ -137,6 +137,33 @@ TEST_CASE("a VIP is built so that it is never live half done, and taken down in 
   CHECK(place("remove KUBE-LOAD-BALANCER-FW 203.0.113.1,tcp:80") < place("remove KUBE-IPVS-IPS 203.0.113.1"));
 }
 
+TEST_CASE("an outside address on another link is known to be ours at every moment") {
+  Ledger ledger({});
+  ledger.start_pruning();
+  auto service = cluster_ip_service("web", "10.96.0.1");
+  service.external_ips = {ip("192.168.77.2")};
+  NodeView view;
+  view.elsewhere = {ip("192.168.77.2")};
+  ledger.contribute(service, want(service, {}, view));
+  const Plan up = ledger.plan();
+  const auto place = [](const Lines& all, const std::string& line) {
+    const auto found = std::find(all.begin(), all.end(), line);
+    REQUIRE(found != all.end());
+    return found - all.begin();
+  };
+  CHECK(place(lines(up), "add KUBE-EXTERNAL-IP 192.168.77.2,tcp:80") <
+        place(lines(up), "add virtual server 192.168.77.2:80/TCP rr"));
+  CHECK(place(lines(up), "add KUBE-CLUSTER-IP 10.96.0.1,tcp:80") >
+        place(lines(up), "add virtual server 10.96.0.1:80/TCP rr"));
+  perform(ledger, up);
+  ledger.withdraw(service.key);
+  const Plan down = ledger.plan();
+  CHECK(place(lines(down), "remove KUBE-EXTERNAL-IP 192.168.77.2,tcp:80") >
+        place(lines(down), "remove virtual server 192.168.77.2:80/TCP"));
+  CHECK(place(lines(down), "remove KUBE-CLUSTER-IP 10.96.0.1,tcp:80") <
+        place(lines(down), "remove virtual server 10.96.0.1:80/TCP"));
+}
+
 TEST_CASE("one changed endpoint is one operation") {
   Ledger ledger({});
   ledger.start_pruning();
