@@ -44,6 +44,7 @@ void Ledger::count(std::unordered_map<Key, CountedRow>& rows, std::vector<Key>& 
   CountedRow& row = rows[key];
   const bool before = row.claims > 0;
   row.claims = static_cast<std::uint32_t>(static_cast<int>(row.claims) + change);
+  row.inherited = row.inherited && row.claims == 0;
   if (before != (row.claims > 0)) touch_counted(dirty, key, row);
 }
 
@@ -85,6 +86,7 @@ void Ledger::withdraw(const ObjectKey& service) {
 void Ledger::claim(const Owner& owner, Frontend frontend) {
   const VirtualServerKey key = frontend.server.key;
   ServerRow& row = servers_[key];
+  row.inherited = false;
   auto held = std::find_if(row.claims.begin(), row.claims.end(), [&](const Claim& c) { return c.owner == &owner; });
   if (held != row.claims.end()) {
     if (held->server == frontend.server && held->destinations == frontend.destinations) return;
@@ -135,13 +137,13 @@ void Ledger::observed(const KernelState& state, const std::unordered_set<Virtual
   std::unordered_set<IpAddress> ours;
   for (const auto& entry : state.entries) {
     CountedRow& row = entries_[entry];
-    row.actual = row.ours = true;  // the sets are ours altogether
+    row.actual = row.ours = row.inherited = true;  // the sets are ours altogether
     if (entry.set.kind == SetKind::ipvs_ips) ours.insert(entry.address);
     touch_counted(dirty_entries_, entry, row);
   }
   for (const auto& address : state.bound) {
     CountedRow& row = addresses_[address];
-    row.actual = true;
+    row.actual = row.inherited = true;
     row.ours = ours.contains(address);
     touch_counted(dirty_addresses_, address, row);
   }
@@ -150,6 +152,7 @@ void Ledger::observed(const KernelState& state, const std::unordered_set<Virtual
     row.actual = found.server;
     row.actual_destinations = sorted_destinations(found);
     row.ours = owned.contains(found.server.key);
+    row.inherited = true;
     touch_server(found.server.key, row);
   }
 }

@@ -65,7 +65,8 @@ class Ledger {
   }
 
   // --- the difference -----------------------------------------------------------------------------------------------
-  // From now on what nobody desires goes. Before the first complete view of the API, absence means nothing.
+  // From now on what was there at the start and nobody desires goes, too. Before the first complete view of the API,
+  // its absence from that means nothing.
   void start_pruning();
   // The operations for every row touched since the last call.
   [[nodiscard]] Plan plan();
@@ -112,6 +113,7 @@ class Ledger {
     std::optional<VirtualServer> actual;
     std::vector<Destination> actual_destinations;  // sorted by key
     bool ours = false;                             // may be removed when nobody claims it
+    bool inherited = false;                        // was there at the start, and nobody has claimed it since
     bool dirty = false;
   };
   struct CountedRow {
@@ -119,6 +121,7 @@ class Ledger {
     bool actual = false;
     bool doubtful = false;
     bool ours = false;
+    bool inherited = false;
     bool dirty = false;
   };
 
@@ -134,9 +137,13 @@ class Ledger {
   template <class Key>
   void performed_counted(std::unordered_map<Key, CountedRow>& rows, Verb verb, const Key& key);
 
+  // Whether a row that nobody claims may go.
+  template <class Row>
+  [[nodiscard]] bool removable(const Row& row, Family family) const {
+    return row.ours && (pruning_ || !row.inherited) && serves_[static_cast<std::size_t>(family)];
+  }
   void plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan);
   void plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
-  [[nodiscard]] bool serves(Family family) const { return serves_[static_cast<std::size_t>(family)]; }
   [[nodiscard]] bool marks_ownership(const SetEntry& entry) const;
   [[nodiscard]] bool excluded(const VirtualServerKey& key) const;
 

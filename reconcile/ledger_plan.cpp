@@ -17,8 +17,8 @@ void Ledger::start_pruning() {
 }
 
 bool Ledger::excluded(const VirtualServerKey& key) const {
-  return !serves(key.family()) || std::any_of(exclude_cidrs_.begin(), exclude_cidrs_.end(),
-                                              [&](const Cidr& cidr) { return cidr.contains(key.address); });
+  return std::any_of(exclude_cidrs_.begin(), exclude_cidrs_.end(),
+                     [&](const Cidr& cidr) { return cidr.contains(key.address); });
 }
 
 // An outside address on another link has no entry in KUBE-IPVS-IPS: by this one its virtual server is known to be ours,
@@ -40,7 +40,7 @@ Plan Ledger::plan() {
     row.dirty = false;
     if (row.claims > 0 && (!row.actual || row.doubtful))
       plan[Phase::bind].push_back({Verb::add, BoundAddress{address}});
-    if (row.claims == 0 && (row.actual || row.doubtful) && row.ours && pruning_ && serves(address.family()))
+    if (row.claims == 0 && (row.actual || row.doubtful) && removable(row, address.family()))
       plan[Phase::unbind].push_back({Verb::remove, BoundAddress{address}});
     if (row.claims == 0 && !row.actual && !row.doubtful) addresses_.erase(address);
   }
@@ -50,7 +50,7 @@ Plan Ledger::plan() {
     const bool admits = set_order(entry.set.kind).admits && !marks_ownership(entry);
     if (row.claims > 0 && (!row.actual || row.doubtful))
       plan[admits ? Phase::admit : Phase::restrict_].push_back({Verb::add, entry});
-    if (row.claims == 0 && (row.actual || row.doubtful) && pruning_ && serves(entry.set.family))
+    if (row.claims == 0 && (row.actual || row.doubtful) && removable(row, entry.set.family))
       plan[admits ? Phase::shut_out : Phase::unrestrict].push_back({Verb::remove, entry});
     if (row.claims == 0 && !row.actual && !row.doubtful) entries_.erase(entry);
   }
@@ -70,7 +70,7 @@ Plan Ledger::plan() {
 
 void Ledger::plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan) {
   if (row.claims.empty()) {
-    if (row.actual && row.ours && pruning_ && !excluded(key))
+    if (row.actual && removable(row, key.family()) && !excluded(key))
       plan[Phase::unserve].push_back({Verb::remove, *row.actual});
     return;
   }

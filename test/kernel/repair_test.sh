@@ -28,7 +28,7 @@ all_addresses() {
 check "all VIPs that were flushed come back" within 20 all_addresses
 ip link del kube-ipvs0
 check "kube-ipvs0 that was deleted is there again with all VIPs" within 20 all_addresses
-check "and says so" says 'warning link kube-ipvs0 was removed'
+check "and says so" says 'warning kube-ipvs0 or a set had been removed and is made anew'
 is_dummy() { ip -d link show kube-ipvs0 | grep -qw dummy; }
 check "and it is a dummy" is_dummy
 ip addr add 192.0.2.99/32 dev kube-ipvs0

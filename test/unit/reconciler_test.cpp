@@ -213,6 +213,13 @@ TEST_CASE("while something cannot be read that is not known, nothing is pruned")
   }
   node.settle();
   CHECK(node.kernel.text() == before);
+  // What is known to have come and gone goes all the same.
+  node.apply(cluster_ip_service("short", "10.96.0.3"));
+  node.settle();
+  CHECK(node.kernel.text() != before);
+  node.remove(Kind::service, {"default", "short"});
+  node.settle();
+  CHECK(node.kernel.text() == before);
   node.apply(cluster_ip_service("kept", "10.96.0.1"));  // readable at last
   node.settle();
   CHECK(node.kernel.text().find("10.96.0.1") != std::string::npos);
