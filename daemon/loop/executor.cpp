@@ -59,10 +59,10 @@ bool leaves_doubt(const Operation& operation, const Error& error) {
 
 }  // namespace
 
-std::uint64_t Tally::done() const {
+std::uint64_t Tally::count(std::size_t result) const {
   std::uint64_t sum = 0;
   for (const auto& kind : operations)
-    for (const auto& verb : kind) sum += verb[0];
+    for (const auto& verb : kind) sum += verb[result];
   return sum;
 }
 

@@ -15,7 +15,8 @@ struct Tally {
   std::uint64_t calls = 0;    // of Kernel::execute
   std::uint64_t skipped = 0;  // because something they rely on had failed
 
-  [[nodiscard]] std::uint64_t done() const;
+  // All operations with this result, 0 or 1.
+  [[nodiscard]] std::uint64_t count(std::size_t result) const;
 };
 
 class Executor {

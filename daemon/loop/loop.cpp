@@ -14,6 +14,8 @@ using std::chrono::milliseconds;
 constexpr milliseconds drain_poll_period{1000};
 // Virtual servers looked at before the loop turns to its other inputs; each is two questions to the kernel.
 constexpr std::size_t drains_per_poll = 64;
+// As many failing rows, and no success, are a node that cannot be written to.
+constexpr std::size_t hopeless_rows = 5;
 
 // A pass over everything takes the audit period: the more there is the more at a tick, the less the fewer ticks.
 struct AuditPace {
@@ -93,7 +95,7 @@ bool Loop::work(Instant now) {
   if (!reconciler.cluster().synced()) return false;
   if (!pending_ && (reconciler.cluster().touched() > 0 || !reconciler.synced())) {
     pending_ = true;
-    done_before_ = reconciler.tally().done();
+    before_ = {reconciler.tally().count(0), reconciler.tally().count(1)};
     const Moment moment = Moment::now();
     for (const auto family : families) {
       parts_.health.queued(family, moment);
@@ -102,8 +104,10 @@ bool Loop::work(Instant now) {
   }
   if (!parts_.rules_in_place()) return false;
   const bool more = reconciler.step(now);
-  // A Service that keeps failing is its own; that nothing at all can be written is the node's.
-  const bool nothing_works = !reconciler.retries().entries().empty() && reconciler.tally().done() == done_before_;
+  // A few objects that keep failing are their own trouble; that nothing at all can be written is the node's.
+  const Tally& tally = reconciler.tally();
+  const bool nothing_works = reconciler.retries().entries().size() >= hopeless_rows &&
+                             tally.count(1) > before_.failed && tally.count(0) == before_.done;
   if (pending_ && !more && !nothing_works) {
     pending_ = false;
     const Moment moment = Moment::now();

@@ -52,8 +52,11 @@ class Loop {
   Fd epoll_;
   Instant next_drain_poll_{};
   Instant next_audit_{};
-  bool pending_ = false;           // something waits to be written, and health knows
-  std::uint64_t done_before_ = 0;  // operations, when that began
+  bool pending_ = false;  // something waits to be written, and health knows
+  struct {
+    std::uint64_t done = 0;
+    std::uint64_t failed = 0;
+  } before_;  // operations when that began
   std::optional<Node> node_;
   Tally reported_;
   Reconciler::Counters reported_counters_;

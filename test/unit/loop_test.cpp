@@ -38,8 +38,7 @@ struct Running {
     for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
       inbox.push({ReplaceBegin{kind}});
       if (kind == Kind::service) inbox.push({Upsert{cluster_ip_service("web", "10.96.0.1")}});
-      if (kind == Kind::endpoint_slice)
-        inbox.push({Upsert{slice("web", {endpoint("10.244.1.1")})}});
+      if (kind == Kind::endpoint_slice) inbox.push({Upsert{slice("web", {endpoint("10.244.1.1")})}});
       inbox.push({ReplaceEnd{kind}});
     }
   }
@@ -67,6 +66,24 @@ TEST_CASE("nothing is written before the rules are in place, and a wake-up tells
   running.inbox.wake();
   loop.join();
   CHECK_FALSE(running.kernel.take_log().empty());
+}
+
+TEST_CASE("health waits while nothing at all can be written, and not for a Service that cannot") {
+  for (const bool all : {true, false}) {
+    Running running;
+    running.push_everything();
+    for (int i = 1; i <= 9; ++i)
+      running.inbox.push({Upsert{cluster_ip_service("s" + std::to_string(i), "10.96.1." + std::to_string(i))}});
+    running.kernel.fault = [&](const Operation& operation) -> std::optional<FakeKernel::Fault> {
+      const auto* server = std::get_if<VirtualServer>(&operation.target);
+      if (!all && (server == nullptr || server->key != tcp("10.96.1.3"))) return {};
+      return FakeKernel::Fault{{Errc::denied, EPERM, "fault"}, false};
+    };
+    const auto ended = running.run(true);
+    REQUIRE_FALSE(ended);
+    CHECK_THAT(ended.error().message(), Catch::Contains(all ? "objects could not be written" : "1 objects could not"));
+    CHECK(running.health.answer(Moment::now()).last_updated.has_value() == !all);
+  }
 }
 
 TEST_CASE("a signal ends the loop, and what is in the kernel stays") {
