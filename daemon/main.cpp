@@ -87,6 +87,7 @@ Result<Policy> make_policy(const Config& config) {
   policy.exclude_cidrs = config.ipvs.exclude_cidrs;
   policy.node_port_cidrs = config.node_port_addresses;
   policy.node_port_primary = config.node_port_addresses_primary;
+  if (config.own.drain_timeout.count() > 0) policy.drain_timeout = config.own.drain_timeout;
   return policy;
 }
 

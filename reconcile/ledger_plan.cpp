@@ -96,7 +96,7 @@ void Ledger::plan_destinations(const VirtualServerKey& key, const ServerRow& row
       if (!drains(key.protocol)) {
         plan[Phase::retire].push_back({Verb::remove, DestinationOf{key, leaving}});
       } else if (leaving.weight == 0) {
-        draining_.insert(key);  // found so at start, or set so before
+        draining_.try_emplace(key);  // found so at start, or set so before
       } else {
         leaving.weight = 0;
         plan[Phase::retire].push_back({Verb::set, DestinationOf{key, leaving}});
@@ -109,7 +109,7 @@ void Ledger::plan_destinations(const VirtualServerKey& key, const ServerRow& row
   }
 }
 
-Plan Ledger::plan_removals(const ObservedVirtualServer& found) {
+Plan Ledger::plan_removals(const ObservedVirtualServer& found, Instant now, std::optional<std::chrono::seconds> limit) {
   Plan plan;
   const auto entry = servers_.find(found.server.key);
   if (entry == servers_.end() || entry->second.claims.empty()) {
@@ -117,18 +117,21 @@ Plan Ledger::plan_removals(const ObservedVirtualServer& found) {
     return plan;
   }
   const auto& wanted = entry->second.claims.front().destinations;
-  bool waiting = false;
+  DrainStarts& before = draining_[found.server.key];
+  DrainStarts waiting;
   for (const auto& observed : found.destinations) {
     const auto& key = observed.destination.key;
     const auto want = std::lower_bound(wanted.begin(), wanted.end(), key,
                                        [](const Destination& d, const DestinationKey& k) { return d.key < k; });
     if ((want != wanted.end() && want->key == key) || observed.destination.weight != 0) continue;
-    if (drained(observed))
+    const auto seen = before.find(key);
+    const Instant since = seen != before.end() ? seen->second : now;
+    waiting.emplace(key, since);
+    if (drained(observed) || overdue(now - since, limit))
       plan[Phase::retire].push_back({Verb::remove, DestinationOf{found.server.key, observed.destination}});
-    else
-      waiting = true;
   }
-  if (!waiting && plan.empty()) draining_.erase(found.server.key);
+  before = std::move(waiting);
+  if (before.empty()) draining_.erase(found.server.key);
   return plan;
 }
 

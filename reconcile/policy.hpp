@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +20,7 @@ struct Policy {
   std::vector<Cidr> exclude_cidrs{};       // virtual servers in these are never deleted
   std::vector<Cidr> node_port_cidrs{};     // empty: all
   bool node_port_primary = false;          // nodePortAddresses: ["primary"]
+  std::optional<std::chrono::seconds> drain_timeout{};  // at the latest, a draining destination is removed after this
 };
 
 // What is true of the node now. A change recomputes every Service.

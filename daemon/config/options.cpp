@@ -285,7 +285,10 @@ void add_conntrack(std::vector<Option>& table) {
         "how often the constant rules are checked and repaired",
         duration_field(FIELD(own.rules_audit_period), seconds(30), seconds(1))},
        {"ipvsd.auditPeriod", "", T::duration, "5m", honoured, "how long one checking pass over all of IPVS takes",
-        duration_field(FIELD(own.audit_period), seconds(300), seconds(1))}});
+        duration_field(FIELD(own.audit_period), seconds(300), seconds(1))},
+       {"ipvsd.drainTimeout", "", T::duration, "0s", honoured,
+        "an endpoint that left is removed after this although it has connections, which breaks them; 0: never",
+        duration_field(FIELD(own.drain_timeout), keep)}});
 }
 
 void add_ignored(std::vector<Option>& table) {

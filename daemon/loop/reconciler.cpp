@@ -165,7 +165,8 @@ void Reconciler::report_conflicts() {
 }
 
 bool Reconciler::poll_drains(Instant now, std::size_t limit) {
-  if (drain_queue_.empty()) drain_queue_.assign(ledger_.draining().begin(), ledger_.draining().end());
+  if (drain_queue_.empty()) 
+    for (const auto& [key, starts] : ledger_.draining()) drain_queue_.push_back(key);
   Plan removals;
   for (; limit > 0 && !drain_queue_.empty(); --limit) {
     const VirtualServerKey key = drain_queue_.back();
@@ -174,7 +175,7 @@ bool Reconciler::poll_drains(Instant now, std::size_t limit) {
     if (!found) continue;  // an error is never read as absence
     ledger_.observed(key, *found);
     if (!*found) continue;
-    auto plan = ledger_.plan_removals(**found);
+    auto plan = ledger_.plan_removals(**found, now, policy_.drain_timeout);
     auto& into = removals[Phase::retire];
     into.insert(into.end(), plan[Phase::retire].begin(), plan[Phase::retire].end());
   }
