@@ -103,7 +103,23 @@ void Reconciler::recompute(const ObjectKey& key) {
     ledger_.withdraw(key);
     return;
   }
-  ledger_.contribute(*service, desired(*service, cluster_.slices_of(key), policy_, view_));
+  Contribution contribution = desired(*service, cluster_.slices_of(key), policy_, view_);
+  if (!first_sync_done_)
+    for (const auto& frontend : contribution.frontends)
+      if (has_flows(frontend.server.key)) unsettled_.insert(frontend.server.key);
+  ledger_.contribute(*service, std::move(contribution));
+}
+
+std::vector<FrontendFlows> Reconciler::take_unsettled_flows() {
+  unsettled_.merge(executor_.take_unsettled());
+  std::vector<FrontendFlows> flows;
+  std::erase_if(unsettled_, [&](const VirtualServerKey& key) {
+    // Until its address is bound, packets pass by the virtual server and leave new entries.
+    if (ledger_.awaits_binding(key.address)) return false;
+    flows.push_back({key, ledger_.wanted(key)});
+    return true;
+  });
+  return flows;
 }
 
 void Reconciler::prepare_again(Instant now) {
@@ -165,7 +181,7 @@ void Reconciler::report_conflicts() {
 }
 
 bool Reconciler::poll_drains(Instant now, std::size_t limit) {
-  if (drain_queue_.empty()) 
+  if (drain_queue_.empty())
     for (const auto& [key, starts] : ledger_.draining()) drain_queue_.push_back(key);
   Plan removals;
   for (; limit > 0 && !drain_queue_.empty(); --limit) {
