@@ -330,7 +330,9 @@ void Ledger::performed_destination(Verb verb, const DestinationOf& of) {
   } else {
     row.actual_destinations.insert(place, of.destination);
   }
-  if (verb == Verb::set && of.destination.weight == 0) draining_.insert(of.server);
+  if (verb == Verb::set && of.destination.weight == 0) draining_.try_emplace(of.server);
+  if (const auto drains = draining_.find(of.server); verb == Verb::set && drains != draining_.end())
+    drains->second.erase(of.destination.key);  // it waits from now on, or no longer
 }
 
 void Ledger::performed_outside(Verb verb, const SetEntry& entry) {
@@ -370,6 +372,24 @@ std::vector<VirtualServerKey> Ledger::servers() const {
 bool Ledger::is_actual(const VirtualServerKey& key) const {
   const auto row = servers_.find(key);
   return row != servers_.end() && row->second.actual.has_value();
+}
+
+bool Ledger::has_destinations(const VirtualServerKey& key) const {
+  const auto row = servers_.find(key);
+  return row != servers_.end() && !row->second.actual_destinations.empty();
+}
+
+std::vector<DestinationKey> Ledger::wanted(const VirtualServerKey& key) const {
+  std::vector<DestinationKey> keys;
+  const auto row = servers_.find(key);
+  if (row == servers_.end() || row->second.claims.empty()) return keys;
+  for (const auto& destination : row->second.claims.front().destinations) keys.push_back(destination.key);
+  return keys;
+}
+
+bool Ledger::awaits_binding(const IpAddress& address) const {
+  const auto row = addresses_.find(address);
+  return row != addresses_.end() && row->second.claims > 0 && !row->second.actual;
 }
 
 Ledger::Size Ledger::actual_size() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ struct Policy {
   std::array<bool, 2> knows_outside{};
   bool by_pod_cidrs = false;
   std::uint32_t outside_mask = 0;  // the bits for marks of outside clients; 0: no marks
+  std::optional<std::chrono::seconds> drain_timeout{};  // at the latest, a draining destination is removed after this
 };
 
 // What is true of the node now. A change recomputes every Service.

@@ -311,7 +311,10 @@ void add_conntrack(std::vector<Option>& table) {
        {"ipvsd.externalMarkMask", "", T::text, "0x307f", honoured,
         "bits of the packet mark that tell outside clients where externalTrafficPolicy is Local; nobody else may use "
         "them; 0: all clients share the local endpoints, as with kube-proxy",
-        mark_mask_field(FIELD(own.external_mark_mask))}});
+        mark_mask_field(FIELD(own.external_mark_mask))},
+       {"ipvsd.drainTimeout", "", T::duration, "0s", honoured,
+        "an endpoint that left is removed after this although it has connections, which breaks them; 0: never",
+        duration_field(FIELD(own.drain_timeout), keep)}});
 }
 
 void add_ignored(std::vector<Option>& table) {

@@ -92,7 +92,23 @@ void Reconciler::recompute(const ObjectKey& key) {
       marks_.assign(key, outside_ports(*service, policy_, view_), [this](Family family, std::uint32_t mark) {
         return ledger_.knows({IpAddress::any(family), Protocol::none, Port{}, mark});
       });
-  ledger_.contribute(*service, desired(*service, cluster_.slices_of(key), policy_, view_, marks));
+  Contribution contribution = desired(*service, cluster_.slices_of(key), policy_, view_, marks);
+  if (!first_sync_done_)
+    for (const auto& frontend : contribution.frontends)
+      if (has_flows(frontend.server.key)) unsettled_.insert(frontend.server.key);
+  ledger_.contribute(*service, std::move(contribution));
+}
+
+std::vector<FrontendFlows> Reconciler::take_unsettled_flows() {
+  unsettled_.merge(executor_.take_unsettled());
+  std::vector<FrontendFlows> flows;
+  std::erase_if(unsettled_, [&](const VirtualServerKey& key) {
+    // Until its address is bound, packets pass by the virtual server and leave new entries.
+    if (ledger_.awaits_binding(key.address)) return false;
+    flows.push_back({key, ledger_.wanted(key)});
+    return true;
+  });
+  return flows;
 }
 
 void Reconciler::prepare_again(Instant now) {
@@ -155,7 +171,8 @@ void Reconciler::report_conflicts() {
 }
 
 bool Reconciler::poll_drains(Instant now, std::size_t limit) {
-  if (drain_queue_.empty()) drain_queue_.assign(ledger_.draining().begin(), ledger_.draining().end());
+  if (drain_queue_.empty())
+    for (const auto& [key, starts] : ledger_.draining()) drain_queue_.push_back(key);
   Plan removals;
   for (; limit > 0 && !drain_queue_.empty(); --limit) {
     const VirtualServerKey key = drain_queue_.back();
@@ -164,7 +181,7 @@ bool Reconciler::poll_drains(Instant now, std::size_t limit) {
     if (!found) continue;  // an error is never read as absence
     ledger_.observed(key, *found);
     if (!*found) continue;
-    auto plan = ledger_.plan_removals(**found);
+    auto plan = ledger_.plan_removals(**found, now, policy_.drain_timeout);
     for (const auto phase : {Phase::retire, Phase::unserve_outside})
       removals[phase].insert(removals[phase].end(), plan[phase].begin(), plan[phase].end());
   }
