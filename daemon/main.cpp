@@ -24,6 +24,7 @@
 #include "daemon/loop/loop.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 #include "daemon/loop/sole_writer.hpp"
+#include "daemon/serve/health_check_server.hpp"
 #include "daemon/serve/other_proxy.hpp"
 #include "daemon/serve/server.hpp"
 #include "daemon/source/api_source.hpp"
@@ -208,8 +209,15 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   };
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
+  HealthCheckServer health_checks(health, metrics, [](const ObjectKey&, const std::string&, const std::string& why) {
+    warn(why + "; will retry");
+  });
+  if (const auto started = health_checks.start(); !started) return give_up(started.error());
   Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [&] { return rules.ready(); }, want_rules,
-             [&] { return source->status(); }},
+             [&] { return source->status(); },
+             [&](std::vector<HealthCheckChange> changes, const ListenAddresses& addresses) {
+               health_checks.publish(std::move(changes), addresses);
+             }},
             {.once = flags.once, .audit_period = config.own.audit_period});
   const RunningSource running(inbox, *source);
   spdlog::info("kube-ipvsd {} serves node {} with scheduler {}", version, policy.node_name, policy.scheduler.name);

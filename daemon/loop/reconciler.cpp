@@ -88,8 +88,9 @@ void Reconciler::refresh_view() {
     primary = first_of_each_family(node->addresses);
   }
   const Node* node = cluster_.node();
-  NodeView view =
-      node_view(policy_, node != nullptr ? node->zone : "", primary, {addresses_.begin(), addresses_.end()});
+  const std::vector<LinkAddress> addresses(addresses_.begin(), addresses_.end());
+  NodeView view = node_view(policy_, node != nullptr ? node->zone : "", primary, addresses);
+  listen_ = ipvsd::listen_addresses(policy_, primary, addresses);
   view_stale_ = false;
   if (view == view_) return;
   view_ = std::move(view);
@@ -99,11 +100,30 @@ void Reconciler::refresh_view() {
 void Reconciler::recompute(const ObjectKey& key) {
   ++counters_.recomputed;
   const Service* service = cluster_.service(key);
+  auto triggers = cluster_.take_triggers(key);
   if (service == nullptr) {
     ledger_.withdraw(key);
+    local_.remove(key);
+    unwritten_.erase(key);
     return;
   }
-  ledger_.contribute(*service, desired(*service, cluster_.slices_of(key), policy_, view_));
+  auto contribution = desired(*service, cluster_.slices_of(key), policy_, view_);
+  local_.put(*service, contribution.local);
+  ledger_.contribute(*service, std::move(contribution));
+  if (triggers.empty()) return;
+  auto& waiting = unwritten_[key];
+  waiting.insert(waiting.end(), triggers.begin(), triggers.end());
+}
+
+void Reconciler::note_written() {
+  for (auto entry = unwritten_.begin(); entry != unwritten_.end();) {
+    if (!ledger_.is_written(entry->first)) {
+      ++entry;
+      continue;
+    }
+    written_.insert(written_.end(), entry->second.begin(), entry->second.end());
+    entry = unwritten_.erase(entry);
+  }
 }
 
 void Reconciler::prepare_again(Instant now) {
@@ -147,7 +167,9 @@ bool Reconciler::step(Instant now) {
   counters_.retries += due.size();
   executor_.execute(ledger_.plan(), now);
   retries_.forget_settled();
+  note_written();
   report_conflicts();
+  report_wrong_families();
   if (cluster_.touched() > 0) return true;
   first_sync_done_ = true;
   if (!pruning_ && cluster_.complete()) {
@@ -159,9 +181,25 @@ bool Reconciler::step(Instant now) {
 }
 
 void Reconciler::report_conflicts() {
-  for (const auto& conflict : ledger_.take_new_conflicts())
-    warn_(fmt::format("{}: Service {} and the older Service {} both want it; {} keeps it", conflict.server.to_string(),
-                      conflict.loser.to_string(), conflict.owner.to_string(), conflict.owner.to_string()));
+  for (const auto& conflict : ledger_.take_new_conflicts()) {
+    auto text =
+        fmt::format("{}: Service {} and the older Service {} both want it; {} keeps it", conflict.server.to_string(),
+                    conflict.loser.to_string(), conflict.owner.to_string(), conflict.owner.to_string());
+    warn_(text);
+    const Service* loser = cluster_.service(conflict.loser);
+    notices_.push_back(
+        {ServiceNotice::Kind::conflict, conflict.loser, loser != nullptr ? loser->uid : "", std::move(text)});
+  }
+}
+
+void Reconciler::report_wrong_families() {
+  for (const auto& [service, uid, address] : local_.take_wrong_families()) {
+    auto text = fmt::format(
+        "endpoint {} of Service {} is left out: {} is not the family of its EndpointSlice, or not served on this node",
+        address.to_string(), service.to_string(), to_string(address.family()));
+    warn_(text);
+    notices_.push_back({ServiceNotice::Kind::wrong_family, service, uid, std::move(text)});
+  }
 }
 
 bool Reconciler::poll_drains(Instant now, std::size_t limit) {
