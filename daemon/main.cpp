@@ -17,6 +17,7 @@
 #include "daemon/config/flags.hpp"
 #include "daemon/config/kubeconfig.hpp"
 #include "daemon/config/options.hpp"
+#include "daemon/kernel/conntrack_hash.hpp"
 #include "daemon/kernel/dry_run.hpp"
 #include "daemon/kernel/linux_kernel.hpp"
 #include "daemon/kernel/sysctls.hpp"
@@ -24,9 +25,12 @@
 #include "daemon/loop/loop.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 #include "daemon/loop/sole_writer.hpp"
+#include "daemon/report/event_recorder.hpp"
+#include "daemon/report/reasons.hpp"
 #include "daemon/serve/health_check_server.hpp"
 #include "daemon/serve/other_proxy.hpp"
 #include "daemon/serve/server.hpp"
+#include "daemon/serve/start_retry.hpp"
 #include "daemon/source/api_source.hpp"
 #include "daemon/source/manifest_source.hpp"
 #include "daemon/version.hpp"
@@ -114,11 +118,22 @@ std::optional<IptablesBackend> forced_backend(const Config& config) {
   return {};
 }
 
-void set_kernel_parameters(const Config& config, LinuxKernel& kernel) {
+// Events for the API server, where there is one.
+using Record = std::function<void(Event)>;
+
+void set_kernel_parameters(const Config& config, LinuxKernel& kernel, const std::string& node, const Record& record) {
   std::ifstream release("/proc/sys/kernel/osrelease");
   std::string text;
   std::getline(release, text);
-  apply_sysctls(wanted_sysctls(config, parse_kernel_version(text), std::thread::hardware_concurrency()), warn);
+  const auto sysctls = wanted_sysctls(config, parse_kernel_version(text), std::thread::hardware_concurrency());
+  apply_sysctls(sysctls, warn);
+  for (const auto& sysctl : sysctls) {
+    if (sysctl.path != "net/netfilter/nf_conntrack_max") continue;
+    const auto raised = raise_conntrack_hash(sysctl.value);
+    if (raised) continue;
+    warn(raised.error().message());
+    if (raised.error().sys_errno == EROFS) record(read_only_sysfs_event(node, raised.error().message()));
+  }
   const nl::Timeouts timeouts{config.ipvs.tcp_timeout, config.ipvs.tcp_fin_timeout, config.ipvs.udp_timeout};
   if (timeouts != nl::Timeouts{})
     if (const auto set = kernel.ipvs().set_timeouts(timeouts); !set) warn(set.error().message());
@@ -127,11 +142,16 @@ void set_kernel_parameters(const Config& config, LinuxKernel& kernel) {
 
 // A port that cannot be had is no reason not to serve Services, unless bindAddressHardFail says so.
 template <class Server>
-bool start_server(Server& server, bool hard) {
-  auto started = server.bind();
-  if (started) started = server.start();
+bool start_server(Server& server, bool hard, std::optional<StartRetry>& retry,
+                  const std::function<void(const Error&)>& failed) {
+  const auto start = [&server]() -> Result<void> {
+    if (const auto bound = server.bind(); !bound) return bound;
+    return server.start();
+  };
+  const auto started = start();
   if (started) return true;
-  spdlog::error("{}", started.error().message());
+  failed(started.error());
+  if (!hard) retry.emplace(start, failed, started.error());
   return !hard;
 }
 
@@ -183,15 +203,32 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
 
   HealthState health(Moment::now(), 2 * config.iptables_sync_period);
   Metrics metrics(version);
+  std::optional<EventRecorder> events;
+  if (flags.manifests.empty()) events.emplace(access, policy.node_name, metrics, warn);
+  if (events) events->start();
+  const Record record = [&](Event event) {
+    if (events) events->record(std::move(event));
+  };
   std::optional<HealthServer> health_server;
   std::optional<MetricsServer> metrics_server;
   if (config.healthz) health_server.emplace(*config.healthz, health, metrics);
   if (config.metrics) metrics_server.emplace(*config.metrics, metrics, config_json(config));
-  if (health_server && !start_server(*health_server, config.bind_address_hard_fail)) return 1;
-  if (metrics_server && !start_server(*metrics_server, config.bind_address_hard_fail)) return 1;
+  const bool hard = config.bind_address_hard_fail;
+  std::array<std::optional<StartRetry>, 2> retries;
+  const auto failed = [&](auto make_event) {
+    return [&, make_event](const Error& error) {
+      spdlog::error("{}{}", error.message(), hard ? "" : "; will retry");
+      record(make_event(policy.node_name, error.message()));
+    };
+  };
+  if ((health_server && !start_server(*health_server, hard, retries[0], failed(health_server_failed_event))) ||
+      (metrics_server && !start_server(*metrics_server, hard, retries[1], failed(metrics_server_failed_event)))) {
+    if (events) events->flush(std::chrono::seconds(5));
+    return 1;
+  }
 
   if (const auto probed = kernel.ipvs().probe_scheduler(policy.scheduler.name); !probed) return give_up(probed.error());
-  set_kernel_parameters(config, kernel);
+  set_kernel_parameters(config, kernel, policy.node_name, record);
   Inbox inbox;
   const auto source = make_source(flags, access, policy.node_name, inbox);
   Reconciler reconciler(kernel, policy, config.bind_address, std::random_device{}(), warn);
@@ -209,17 +246,21 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   };
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
-  HealthCheckServer health_checks(health, metrics, [](const ObjectKey&, const std::string&, const std::string& why) {
-    warn(why + "; will retry");
-  });
+  HealthCheckServer health_checks(health, metrics,
+                                  [&](const ObjectKey& service, const std::string& uid, const std::string& why) {
+                                    warn(why + "; will retry");
+                                    record(health_check_failed_event(service, uid, why));
+                                  });
   if (const auto started = health_checks.start(); !started) return give_up(started.error());
   Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [&] { return rules.ready(); }, want_rules,
              [&] { return source->status(); },
              [&](std::vector<HealthCheckChange> changes, const ListenAddresses& addresses) {
                health_checks.publish(std::move(changes), addresses);
-             }},
+             },
+             [&](const ServiceNotice& notice) { record(notice_event(notice)); }},
             {.once = flags.once, .audit_period = config.own.audit_period});
   const RunningSource running(inbox, *source);
+  record(starting_event(policy.node_name));
   spdlog::info("kube-ipvsd {} serves node {} with scheduler {}", version, policy.node_name, policy.scheduler.name);
   const auto ended = loop.run();
   if (!ended) return give_up(ended.error());

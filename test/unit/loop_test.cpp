@@ -3,9 +3,11 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
+#include "daemon/kernel/conntrack_hash.hpp"
 #include "daemon/kernel/sysctls.hpp"
 #include "daemon/loop/loop.hpp"
 #include "daemon/loop/rules_keeper.hpp"
@@ -202,6 +204,34 @@ TEST_CASE("sysctls are written where they differ, and told where they cannot be"
   REQUIRE(warnings.size() == 1);
   CHECK(warnings[0].find("sysctl missing.one is unreadable and cannot be set") == 0);
   CHECK(warnings[0].find("it must be 7") != std::string::npos);
+}
+
+TEST_CASE("the conntrack hash table is raised, never lowered, and a read-only /sys is told apart") {
+  char directory[] = "/tmp/conntrack.XXXXXX";
+  REQUIRE(::mkdtemp(directory) != nullptr);
+  const std::string root = directory;
+  const std::string parameters = root + "/sys/module/nf_conntrack/parameters";
+  CHECK(raise_conntrack_hash(4000, root).error().code == Errc::not_found);
+  std::filesystem::create_directories(parameters);
+  std::filesystem::create_directories(root + "/proc");
+  const auto size = [&] {
+    std::uint64_t value = 0;
+    std::ifstream(parameters + "/hashsize") >> value;
+    return value;
+  };
+  std::ofstream(parameters + "/hashsize") << "1024\n";
+  std::ofstream(root + "/proc/mounts") << "sysfs /sys sysfs ro,nosuid 0 0\nproc /proc proc rw 0 0\n";
+  const auto refused = raise_conntrack_hash(131072, root);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().sys_errno == EROFS);
+  CHECK_THAT(refused.error().message(), Catch::Contains("has 1024 buckets and should have 32768"));
+  CHECK(raise_conntrack_hash(4096, root));  // large enough as it is
+  std::ofstream(root + "/proc/mounts", std::ios::app) << "sysfs /sys sysfs rw,nosuid 0 0\n";
+  REQUIRE(raise_conntrack_hash(131072, root));
+  CHECK(size() == 32768);
+  REQUIRE(raise_conntrack_hash(4096, root));
+  CHECK(size() == 32768);
+  std::filesystem::remove_all(root);
 }
 
 TEST_CASE("one writer: a second claim waits for the first to end, and both for another proxy") {
