@@ -14,6 +14,8 @@
 #include <thread>
 
 #include "daemon/config/config_file.hpp"
+#include "daemon/config/config_watch.hpp"
+#include "daemon/config/family_check.hpp"
 #include "daemon/config/flags.hpp"
 #include "daemon/config/kubeconfig.hpp"
 #include "daemon/config/options.hpp"
@@ -121,23 +123,30 @@ std::optional<IptablesBackend> forced_backend(const Config& config) {
 // Events for the API server, where there is one.
 using Record = std::function<void(Event)>;
 
-void set_kernel_parameters(const Config& config, LinuxKernel& kernel, const std::string& node, const Record& record) {
+// Returns whether everything is as it should be; what is not was told.
+bool set_kernel_parameters(const Config& config, LinuxKernel& kernel, const std::string& node, const Record& record) {
+  bool all_set = true;
+  const auto tell = [&](const std::string& text) {
+    all_set = false;
+    warn(text);
+  };
   std::ifstream release("/proc/sys/kernel/osrelease");
   std::string text;
   std::getline(release, text);
   const auto sysctls = wanted_sysctls(config, parse_kernel_version(text), std::thread::hardware_concurrency());
-  apply_sysctls(sysctls, warn);
+  apply_sysctls(sysctls, tell);
   for (const auto& sysctl : sysctls) {
     if (sysctl.path != "net/netfilter/nf_conntrack_max") continue;
     const auto raised = raise_conntrack_hash(sysctl.value);
     if (raised) continue;
-    warn(raised.error().message());
+    tell(raised.error().message());
     if (raised.error().sys_errno == EROFS) record(read_only_sysfs_event(node, raised.error().message()));
   }
   const nl::Timeouts timeouts{config.ipvs.tcp_timeout, config.ipvs.tcp_fin_timeout, config.ipvs.udp_timeout};
   if (timeouts != nl::Timeouts{})
-    if (const auto set = kernel.ipvs().set_timeouts(timeouts); !set) warn(set.error().message());
+    if (const auto set = kernel.ipvs().set_timeouts(timeouts); !set) tell(set.error().message());
   std::ofstream("/proc/self/oom_score_adj") << config.oom_score_adj;
+  return all_set;
 }
 
 // A port that cannot be had is no reason not to serve Services, unless bindAddressHardFail says so.
@@ -198,6 +207,9 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
       return give_up(backend.error());
     }
   }
+  const auto check = check_families(config, policy.serves);
+  for (const auto& text : check.warnings) warn(text);
+  if (check.fatal) return give_up({Errc::unsupported, 0, *check.fatal});
   SoleWriter sole([&] { return another_proxy(config); });
   if (!wait_until_alone(sole, signals)) return 0;
 
@@ -212,7 +224,7 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   std::optional<HealthServer> health_server;
   std::optional<MetricsServer> metrics_server;
   if (config.healthz) health_server.emplace(*config.healthz, health, metrics);
-  if (config.metrics) metrics_server.emplace(*config.metrics, metrics, config_json(config));
+  if (config.metrics) metrics_server.emplace(*config.metrics, metrics, configz_json(config));
   const bool hard = config.bind_address_hard_fail;
   std::array<std::optional<StartRetry>, 2> retries;
   const auto failed = [&](auto make_event) {
@@ -228,7 +240,7 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   }
 
   if (const auto probed = kernel.ipvs().probe_scheduler(policy.scheduler.name); !probed) return give_up(probed.error());
-  set_kernel_parameters(config, kernel, policy.node_name, record);
+  (void)set_kernel_parameters(config, kernel, policy.node_name, record);
   Inbox inbox;
   const auto source = make_source(flags, access, policy.node_name, inbox);
   Reconciler reconciler(kernel, policy, config.bind_address, std::random_device{}(), warn);
@@ -268,6 +280,37 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   return 0;
 }
 
+// What needs privileges beyond CAP_NET_ADMIN, for an init container.
+int init_only(const Flags& flags, const Policy& policy, LinuxKernel& kernel) {
+  if (const auto probed = kernel.ipvs().probe_scheduler(policy.scheduler.name); !probed) return give_up(probed.error());
+  const bool all_set = set_kernel_parameters(flags.config, kernel, policy.node_name, [](const Event&) {});
+  if (all_set) spdlog::info("set what needs privileges; ending (--init-only)");
+  return all_set ? 0 : 1;
+}
+
+int write_config(const Flags& flags) {
+  errno = 0;
+  std::ofstream file(flags.write_config_to);
+  file << config_yaml(flags.config);
+  file.close();
+  if (file) return 0;
+  const int error = errno > 0 ? errno : EIO;
+  return give_up({errc_of(error), error, fmt::format("write the configuration to {}", flags.write_config_to)});
+}
+
+// As serve(), until the configuration file has become another one.
+int serve_watching(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel,
+                   const Fd& signals) {
+  std::optional<ConfigWatch> watch;
+  if (!flags.config_file.empty() && !flags.once)
+    watch.emplace(
+        flags.config_file, flags.config_text, [] { ::kill(::getpid(), SIGTERM); }, warn);
+  const int status = serve(flags, access, policy, kernel, signals);
+  if (!watch || !watch->has_changed()) return status;
+  spdlog::error("{} was changed: ended, to be started again with what it is now", flags.config_file);
+  return 1;
+}
+
 int clean_up(const Flags& flags, LinuxKernel& kernel) {
   SoleWriter sole([&] { return another_proxy(flags.config); });
   if (const auto other = sole.claim()) {
@@ -297,11 +340,12 @@ int run(int argc, char** argv) {
   spdlog::set_level(static_cast<spdlog::level::level_enum>(flags->log_level));
   for (const auto& text : flags->warnings) warn(text);
 
+  if (!flags->write_config_to.empty()) return write_config(*flags);
   const auto policy = make_policy(flags->config);
   if (!policy) return give_up(policy.error());
   // Before anything of the node is changed: a kubeconfig that cannot be used is a mistake to tell at once.
   ApiAccess access;
-  if (flags->manifests.empty() && !flags->cleanup) {
+  if (flags->manifests.empty() && !flags->cleanup && !flags->init_only) {
     auto read = read_access(*flags);
     if (!read) return give_up(read.error());
     access = std::move(*read);
@@ -311,8 +355,9 @@ int run(int argc, char** argv) {
   auto kernel = LinuxKernel::open();
   if (!kernel) return give_up(kernel.error());
   if (flags->cleanup) return clean_up(*flags, *kernel);
+  if (flags->init_only) return init_only(*flags, *policy, *kernel);
   return flags->dry_run ? dry_run(*flags, access, *policy, *kernel, signals)
-                        : serve(*flags, access, *policy, *kernel, signals);
+                        : serve_watching(*flags, access, *policy, *kernel, signals);
 }
 
 }  // namespace

@@ -86,7 +86,7 @@ TEST_CASE("health by method, path and state") {
 
 TEST_CASE("the metrics server") {
   const Metrics metrics("test");
-  MetricsServer server(ephemeral, metrics, config_json(default_config()));
+  MetricsServer server(ephemeral, metrics, configz_json(default_config()));
   REQUIRE(server.bind());
   REQUIRE(server.start());
   httplib::Client client("127.0.0.1", server.port().number);
@@ -98,7 +98,7 @@ TEST_CASE("the metrics server") {
   CHECK(client.Get("/healthz/ping?verbose")->body == "ok");
   CHECK_THAT(client.Get("/metrics")->body, Catch::Contains("kube_ipvsd_build_info"));
   CHECK_THAT(client.Get("/configz")->body,
-             Catch::StartsWith("{\"kubeproxy.config.k8s.io\":{\"apiVersion\"") && Catch::EndsWith("}}"));
+             Catch::StartsWith("{\"kubeproxy.config.k8s.io\":{\"Mode\":\"ipvs\",") && Catch::EndsWith("}}"));
   CHECK(client.Get("/debug/pprof")->status == 404);
 }
 
