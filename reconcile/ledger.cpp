@@ -404,6 +404,33 @@ Ledger::Size Ledger::actual_size() const {
   return size;
 }
 
+bool Ledger::is_written(const ServerRow& row) const {
+  const auto& claim = row.claims.front();
+  if (!row.actual || *row.actual != claim.server || doubtful_servers_.contains(claim.server.key)) return false;
+  auto have = row.actual_destinations.begin();
+  for (const auto& want : claim.destinations) {
+    for (; have != row.actual_destinations.end() && have->key < want.key; ++have)
+      if (have->weight != 0) return false;
+    if (have == row.actual_destinations.end() || *have++ != want) return false;
+  }
+  return std::all_of(have, row.actual_destinations.end(), [](const Destination& d) { return d.weight == 0; });
+}
+
+bool Ledger::is_written(const ObjectKey& service) const {
+  const auto entry = owners_.find(service);
+  if (entry == owners_.end()) return false;
+  const Owner& owner = entry->second;
+  const auto holds = [](const auto& rows, const auto& key) {
+    const auto row = rows.find(key);
+    return row != rows.end() && row->second.actual && !row->second.doubtful;
+  };
+  return std::all_of(owner.servers.begin(), owner.servers.end(),
+                     [&](const auto& key) { return is_written(servers_.at(key)); }) &&
+         std::all_of(owner.addresses.begin(), owner.addresses.end(),
+                     [&](const auto& address) { return holds(addresses_, address); }) &&
+         std::all_of(owner.entries.begin(), owner.entries.end(), [&](const auto& e) { return holds(entries_, e); });
+}
+
 bool Ledger::settled() const { return dirty_servers_.empty() && dirty_addresses_.empty() && dirty_entries_.empty(); }
 
 }  // namespace ipvsd

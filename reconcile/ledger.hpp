@@ -106,6 +106,9 @@ class Ledger {
     friend bool operator==(const Size&, const Size&) = default;
   };
   [[nodiscard]] Size actual_size() const;
+  // The kernel has acknowledged all that the Service wants, or the older claimant of what it shares. False for a
+  // Service that has contributed nothing.
+  [[nodiscard]] bool is_written(const ObjectKey& service) const;
   // Desired and actual agree, up to draining destinations.
   [[nodiscard]] bool settled() const;
 
@@ -144,6 +147,7 @@ class Ledger {
     bool dirty = false;
   };
 
+  [[nodiscard]] bool is_written(const ServerRow& row) const;
   void claim(const Owner& owner, Frontend frontend);
   void unclaim(const Owner& owner, const VirtualServerKey& key);
   void touch_server(const VirtualServerKey& key, ServerRow& row);

@@ -48,4 +48,15 @@ struct NodeView {
 [[nodiscard]] NodeView node_view(const Policy& policy, const Node* node, const std::optional<IpAddress>& bind_address,
                                  const std::vector<LinkAddress>& addresses);
 
+// Where health checks are answered: on any address of a family, or on these.
+struct ListenAddresses {
+  std::array<bool, 2> any{};           // by Family
+  std::vector<IpAddress> addresses{};  // of the other family, or families; sorted
+  friend bool operator==(const ListenAddresses&, const ListenAddresses&) = default;
+};
+
+// The addresses that nodePortAddresses selects; here loopback addresses count, which serve no NodePorts.
+[[nodiscard]] ListenAddresses listen_addresses(const Policy& policy, const std::vector<IpAddress>& primary,
+                                               const std::vector<LinkAddress>& addresses);
+
 }  // namespace ipvsd

@@ -73,7 +73,9 @@ void Reconciler::notice(const Notification& notification) {
 }
 
 void Reconciler::refresh_view() {
-  NodeView view = node_view(policy_, cluster_.node(), primary_, {addresses_.begin(), addresses_.end()});
+  const std::vector<LinkAddress> addresses(addresses_.begin(), addresses_.end());
+  NodeView view = node_view(policy_, cluster_.node(), primary_, addresses);
+  listen_ = ipvsd::listen_addresses(policy_, view.primary, addresses);
   view_stale_ = false;
   if (view == view_) return;
   view_ = std::move(view);
@@ -83,9 +85,12 @@ void Reconciler::refresh_view() {
 void Reconciler::recompute(const ObjectKey& key) {
   ++counters_.recomputed;
   const Service* service = cluster_.service(key);
+  auto triggers = cluster_.take_triggers(key);
   if (service == nullptr) {
     ledger_.withdraw(key);
     marks_.release(key);
+    local_.remove(key);
+    unwritten_.erase(key);
     return;
   }
   const auto marks =
@@ -96,7 +101,11 @@ void Reconciler::recompute(const ObjectKey& key) {
   if (!first_sync_done_)
     for (const auto& frontend : contribution.frontends)
       if (has_flows(frontend.server.key)) unsettled_.insert(frontend.server.key);
+  local_.put(*service, contribution.local);
   ledger_.contribute(*service, std::move(contribution));
+  if (triggers.empty()) return;
+  auto& waiting = unwritten_[key];
+  waiting.insert(waiting.end(), triggers.begin(), triggers.end());
 }
 
 std::vector<FrontendFlows> Reconciler::take_unsettled_flows() {
@@ -109,6 +118,17 @@ std::vector<FrontendFlows> Reconciler::take_unsettled_flows() {
     return true;
   });
   return flows;
+}
+
+void Reconciler::note_written() {
+  for (auto entry = unwritten_.begin(); entry != unwritten_.end();) {
+    if (!ledger_.is_written(entry->first)) {
+      ++entry;
+      continue;
+    }
+    written_.insert(written_.end(), entry->second.begin(), entry->second.end());
+    entry = unwritten_.erase(entry);
+  }
 }
 
 void Reconciler::prepare_again(Instant now) {
@@ -152,7 +172,9 @@ bool Reconciler::step(Instant now) {
   counters_.retries += due.size();
   executor_.execute(ledger_.plan(), now);
   retries_.forget_settled();
+  note_written();
   report_conflicts();
+  report_wrong_families();
   if (cluster_.touched() > 0) return true;
   first_sync_done_ = true;
   if (!pruning_ && cluster_.complete()) {
@@ -165,9 +187,25 @@ bool Reconciler::step(Instant now) {
 }
 
 void Reconciler::report_conflicts() {
-  for (const auto& conflict : ledger_.take_new_conflicts())
-    warn_(fmt::format("{}: Service {} and the older Service {} both want it; {} keeps it", conflict.server.to_string(),
-                      conflict.loser.to_string(), conflict.owner.to_string(), conflict.owner.to_string()));
+  for (const auto& conflict : ledger_.take_new_conflicts()) {
+    auto text =
+        fmt::format("{}: Service {} and the older Service {} both want it; {} keeps it", conflict.server.to_string(),
+                    conflict.loser.to_string(), conflict.owner.to_string(), conflict.owner.to_string());
+    warn_(text);
+    const Service* loser = cluster_.service(conflict.loser);
+    notices_.push_back(
+        {ServiceNotice::Kind::conflict, conflict.loser, loser != nullptr ? loser->uid : "", std::move(text)});
+  }
+}
+
+void Reconciler::report_wrong_families() {
+  for (const auto& [service, uid, address] : local_.take_wrong_families()) {
+    auto text = fmt::format(
+        "endpoint {} of Service {} is left out: {} is not the family of its EndpointSlice, or not served on this node",
+        address.to_string(), service.to_string(), to_string(address.family()));
+    warn_(text);
+    notices_.push_back({ServiceNotice::Kind::wrong_family, service, uid, std::move(text)});
+  }
 }
 
 bool Reconciler::poll_drains(Instant now, std::size_t limit) {
