@@ -1,7 +1,10 @@
+#include <cerrno>
+#include <cstdio>
 #include <memory>
 
 #include "ctl/command.hpp"
 #include "ctl/dump.hpp"
+#include "ctl/raw_dump.hpp"
 
 namespace ipvsd::ctl {
 namespace {
@@ -11,7 +14,25 @@ struct DumpWords {
   std::string format = "table";
   std::vector<std::string> selectors;
   bool all = false;
+  bool raw = false;
+  std::string read;
+  std::string write;
 };
+
+int run_raw(const DumpWords& words, const Selectors& selection) {
+  if (!words.read.empty()) return finish(decode_capture(words.read, write_out));
+  if (words.write.empty()) return finish(dump_raw(selection, false, write_out));
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(words.write.c_str(), "wex"), std::fclose);
+  if (!file) return complain({errc_of(errno), errno, "write " + words.write}, 1);
+  const auto put = [&](std::string_view text) -> Result<void> {
+    if (std::fwrite(text.data(), 1, text.size(), file.get()) != text.size())
+      return fail_errno(errno, "write " + words.write);
+    return {};
+  };
+  auto written = dump_raw(selection, true, put);
+  if (written && std::fflush(file.get()) != 0) written = fail_errno(errno, "write " + words.write);
+  return finish(written);
+}
 
 int run_dump(DumpWords& words) {
   auto& options = words.options;
@@ -23,6 +44,7 @@ int run_dump(DumpWords& words) {
   options.format = *format;
   options.selection = std::move(*selection);
   options.terminal = standard_terminal();
+  if (words.raw) return run_raw(words, options.selection);
   if (words.all) options.members = options.rules = options.connections = true;
   return finish(dump(options, names, write_out));
 }
@@ -46,6 +68,14 @@ Command declare_dump(CLI::App& app) {
   command->add_flag("--rules", words->options.rules, "each iptables rule, and not how many there are");
   command->add_flag("--connections", words->options.connections, "the kernel's connections; there may be very many");
   command->add_flag("--all", words->all, "--members, --rules and --connections");
+  auto* raw = command->add_flag("--raw", words->raw,
+                                "the netlink messages themselves: every field and attribute with its bytes");
+  command->add_option("--read", words->read, "with --raw: those of a capture, pcap from an nlmon link or nlmsghdrs")
+      ->option_text("FILE")
+      ->needs(raw);
+  command->add_option("--write", words->write, "with --raw: as a capture (pcap), to a new file")
+      ->option_text("FILE")
+      ->needs(raw);
   command->footer(
       "Reads the kernel itself and changes nothing: works without a daemon and beside kube-proxy.\n"
       "Needs root or CAP_NET_ADMIN.\n"
