@@ -22,6 +22,7 @@
 #include "daemon/kernel/sysctls.hpp"
 #include "daemon/loop/cleanup.hpp"
 #include "daemon/loop/loop.hpp"
+#include "daemon/loop/node_policy.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 #include "daemon/loop/sole_writer.hpp"
 #include "daemon/serve/ctl_resources.hpp"
@@ -69,26 +70,6 @@ bool wait_until_alone(SoleWriter& sole, const Fd& signals) {
     if (signalled(signals)) return false;
   }
   return true;
-}
-
-std::string hostname() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
-
-Result<Policy> make_policy(const Config& config) {
-  Policy policy;
-  auto scheduler = choose_scheduler(config.ipvs.scheduler);
-  if (!scheduler) return fail(scheduler.error());
-  policy.scheduler = std::move(*scheduler);
-  auto name = node_name(config, hostname());
-  if (!name) return fail(name.error());
-  policy.node_name = std::move(*name);
-  policy.exclude_cidrs = config.ipvs.exclude_cidrs;
-  policy.node_port_cidrs = config.node_port_addresses;
-  policy.node_port_primary = config.node_port_addresses_primary;
-  return policy;
 }
 
 // A --master without a kubeconfig is asked without credentials, as kube-proxy does.
@@ -280,7 +261,7 @@ int run(int argc, char** argv) {
   spdlog::set_level(static_cast<spdlog::level::level_enum>(flags->log_level));
   for (const auto& text : flags->warnings) warn(text);
 
-  const auto policy = make_policy(flags->config);
+  const auto policy = make_policy(flags->config, hostname());
   if (!policy) return give_up(policy.error());
   // Before anything of the node is changed: a kubeconfig that cannot be used is a mistake to tell at once.
   ApiAccess access;
