@@ -54,7 +54,6 @@ int run_diff(const DiffWords& words) {
   for (const auto& sysctl : wanted_sysctls(cluster->config, kernel, cpus)) paths.push_back(sysctl.path);
   const auto facts = observe_node([](const VirtualServerKey&) { return true; }, paths);
   if (!facts) return complain(facts.error(), failed_status);
-  if (!facts->no_ipvs.empty()) return complain({Errc::unsupported, 0, facts->no_ipvs}, failed_status);
   const auto all = differences(*cluster, *facts, kernel, cpus);
   if (finish(write_out(*format == AnswerFormat::table ? table_of(all) : structured(json_of(all), *format))) != 0)
     return failed_status;

@@ -71,6 +71,7 @@ void add_kernel_differences(const Cluster& cluster, const NodeFacts& facts, std:
     if (const auto* service = cluster.state.service(key))
       ledger.contribute(*service, desired(*service, cluster.state.slices_of(key), cluster.policy, view));
   ledger.start_pruning();
+  if (!facts.no_ipvs.empty()) into.push_back({Sign::missing, "module", "ip_vs: " + facts.no_ipvs, {}});
   if (!facts.link) into.push_back({Sign::missing, "link", std::string(ipvs_link_name), {}});
   for (const auto set : all_ip_sets())
     if (std::find(facts.sets.begin(), facts.sets.end(), set) == facts.sets.end())

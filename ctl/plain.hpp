@@ -13,4 +13,12 @@ namespace ipvsd::ctl {
   return clean;
 }
 
+// The same, but lines stay lines.
+[[nodiscard]] inline std::string plain_lines(std::string_view text) {
+  std::string clean(text);
+  for (auto& c : clean)
+    if ((static_cast<unsigned char>(c) < ' ' && c != '\n') || c == 0x7f) c = '?';
+  return clean;
+}
+
 }  // namespace ipvsd::ctl

@@ -85,6 +85,12 @@ Result<Json> parse_status(std::string_view text) {
 
 bool is_healthy(const Json& status) { return truth(status, "healthy"); }
 
+std::vector<std::pair<std::string, std::string>> failing_objects(const Json& status) {
+  std::vector<std::pair<std::string, std::string>> objects;
+  for (const auto& one : list(status, "dirty")) objects.emplace_back(text(one, "object"), text(one, "error"));
+  return objects;
+}
+
 std::string status_table(const Json& status) {
   std::string all =
       fmt::format("kube-ipvsd {} (pid {}) on node {}, up {} s: {}\n", text(status, "version"), text(status, "pid"),
