@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +11,10 @@
 namespace ipvsd::ctl {
 
 Result<void> write_out(std::string_view text) {
+  // Set before the first byte; the default of 4 KiB makes a large dump thousands of writes.
+  static std::array<char, 64U << 10> buffer;
+  static const bool buffered = std::setvbuf(stdout, buffer.data(), _IOFBF, buffer.size()) == 0;
+  (void)buffered;
   if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) return fail_errno(errno, "standard output");
   return {};
 }

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "ctl/observe_rules.hpp"
+
 namespace ipvsd::ctl {
 namespace {
 
@@ -51,7 +53,7 @@ Result<Observer> Observer::open() {
   return Observer(std::move(*ipvs), std::move(*links), std::move(sets));
 }
 
-Result<Observation> Observer::observe(const Selectors& selection, SetDetail detail) {
+Result<Observation> Observer::observe(const Selectors& selection, const ObserveOptions& options) {
   Observation observation;
   const auto dumped = ipvs_.dump_virtual_servers([&](const nl::VirtualServerRecord& record) {
     if (selection.matches(record.server.key)) observation.servers.push_back(record);
@@ -67,11 +69,18 @@ Result<Observation> Observer::observe(const Selectors& selection, SetDetail deta
       observation.link.addresses.push_back(std::move(address));
   std::sort(observation.link.addresses.begin(), observation.link.addresses.end());
 
-  if (!sets_ || detail == SetDetail::none) return observation;
+  if (options.rules) observation.rules = observe_rules();
+  if (options.settings) {
+    observation.sysctls = observe_sysctls();
+    const auto timeouts = ipvs_.timeouts();
+    if (!timeouts) return fail(timeouts.error().within("read the timeouts"));
+    observation.timeouts = *timeouts;
+  }
+  if (!sets_ || options.sets == SetDetail::none) return observation;
   for (const auto set : all_ip_sets()) {
     auto entries = sets_->list(set);
     if (entries)
-      observation.sets.push_back(observe_set(set, std::move(*entries), selection, detail));
+      observation.sets.push_back(observe_set(set, std::move(*entries), selection, options.sets));
     else if (entries.error().code != Errc::not_found)
       observation.sets.push_back({set, 0, {}, entries.error().message()});
   }

@@ -16,6 +16,12 @@ namespace ipvsd::ctl {
 // How much of the sets is wanted.
 enum class SetDetail : std::uint8_t { none, counts, members };
 
+struct ObserveOptions {
+  SetDetail sets = SetDetail::none;
+  bool rules = false;     // starts iptables-save for each family
+  bool settings = false;  // sysctls and timeouts
+};
+
 // One thread.
 class Observer {
  public:
@@ -24,7 +30,7 @@ class Observer {
 
   // What the selection matches. IPVS dumps are no snapshots: what changes meanwhile may be left out. A set that cannot
   // be read says so in its place.
-  [[nodiscard]] Result<Observation> observe(const Selectors& selection, SetDetail sets);
+  [[nodiscard]] Result<Observation> observe(const Selectors& selection, const ObserveOptions& options);
 
   // The destinations of one; none if the virtual server has gone.
   [[nodiscard]] Result<ObservedServer> destinations(const nl::VirtualServerRecord& server);
