@@ -17,6 +17,9 @@ struct Command {
 
 // The table of commands is in main.cpp.
 [[nodiscard]] Command declare_dump(CLI::App& app);
+[[nodiscard]] Command declare_diff(CLI::App& app);
+[[nodiscard]] Command declare_explain(CLI::App& app);
+[[nodiscard]] Command declare_status(CLI::App& app);
 
 // A wrong command line.
 inline constexpr int usage_status = 2;

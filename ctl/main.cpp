@@ -16,6 +16,9 @@ namespace {
 std::vector<ctl::Command> declare_commands(CLI::App& app) {
   return {
       ctl::declare_dump(app),
+      ctl::declare_diff(app),
+      ctl::declare_explain(app),
+      ctl::declare_status(app),
   };
 }
 

@@ -22,8 +22,10 @@
 #include "daemon/kernel/sysctls.hpp"
 #include "daemon/loop/cleanup.hpp"
 #include "daemon/loop/loop.hpp"
+#include "daemon/loop/node_policy.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 #include "daemon/loop/sole_writer.hpp"
+#include "daemon/serve/ctl_resources.hpp"
 #include "daemon/serve/other_proxy.hpp"
 #include "daemon/serve/server.hpp"
 #include "daemon/source/api_source.hpp"
@@ -68,26 +70,6 @@ bool wait_until_alone(SoleWriter& sole, const Fd& signals) {
     if (signalled(signals)) return false;
   }
   return true;
-}
-
-std::string hostname() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
-
-Result<Policy> make_policy(const Config& config) {
-  Policy policy;
-  auto scheduler = choose_scheduler(config.ipvs.scheduler);
-  if (!scheduler) return fail(scheduler.error());
-  policy.scheduler = std::move(*scheduler);
-  auto name = node_name(config, hostname());
-  if (!name) return fail(name.error());
-  policy.node_name = std::move(*name);
-  policy.exclude_cidrs = config.ipvs.exclude_cidrs;
-  policy.node_port_cidrs = config.node_port_addresses;
-  policy.node_port_primary = config.node_port_addresses_primary;
-  return policy;
 }
 
 // A --master without a kubeconfig is asked without credentials, as kube-proxy does.
@@ -145,6 +127,23 @@ struct RunningSource {
   }
 };
 
+// What somebody said last, for another thread to repeat.
+class LastWords {
+ public:
+  void set(std::string text) {
+    const std::lock_guard lock(mutex_);
+    text_ = std::move(text);
+  }
+  [[nodiscard]] std::string get() const {
+    const std::lock_guard lock(mutex_);
+    return text_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string text_;
+};
+
 int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
   DryRunKernel observed(kernel, [](const Operation& operation) { fmt::print("{}\n", to_string(operation)); });
   Inbox inbox;
@@ -196,8 +195,10 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   Reconciler reconciler(kernel, policy, config.bind_address, std::random_device{}(), warn);
   if (const auto started = reconciler.start(); !started) return give_up(started.error());
 
+  LastWords rules_error;
   RulesKeeper rules(std::move(iptables), config.own.rules_audit_period, [&](Family family, const Result<bool>& wrote) {
     if (!wrote) warn(wrote.error().message() + "; will retry");
+    rules_error.set(wrote ? "" : wrote.error().message());
     if (!wrote) metrics.restore_failed(family);
     if (!wrote || *wrote) metrics.rules_written(family, wrote.has_value());
     if (wrote && *wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));
@@ -208,12 +209,24 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   };
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
+  Questions questions([&] { inbox.wake(); });
   Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [&] { return rules.ready(); }, want_rules,
-             [&] { return source->status(); }},
+             [&] { return source->status(); }, [&](const LoopView& view) { return questions.answer_one(view); }},
             {.once = flags.once, .audit_period = config.own.audit_period});
+  const CtlFacts facts{version,
+                       policy,
+                       config_json(config),
+                       health.started(),
+                       [&] { return source->status(); },
+                       [&](Moment now) { return health.answer(now); },
+                       [&] { return rules_error.get(); }};
+  CtlServer ctl(config.own.ctl_socket, ctl_resources(facts, questions));
+  if (config.own.ctl_socket != "none" && !flags.once)
+    if (const auto started = ctl.start(); !started) warn(started.error().message() + "; kube-ipvsctl cannot ask");
   const RunningSource running(inbox, *source);
   spdlog::info("kube-ipvsd {} serves node {} with scheduler {}", version, policy.node_name, policy.scheduler.name);
   const auto ended = loop.run();
+  questions.close();
   if (!ended) return give_up(ended.error());
   spdlog::info("ended; the kernel's state stays as it is");
   return 0;
@@ -248,7 +261,7 @@ int run(int argc, char** argv) {
   spdlog::set_level(static_cast<spdlog::level::level_enum>(flags->log_level));
   for (const auto& text : flags->warnings) warn(text);
 
-  const auto policy = make_policy(flags->config);
+  const auto policy = make_policy(flags->config, hostname());
   if (!policy) return give_up(policy.error());
   // Before anything of the node is changed: a kubeconfig that cannot be used is a mistake to tell at once.
   ApiAccess access;

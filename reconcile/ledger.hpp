@@ -86,6 +86,9 @@ class Ledger {
   [[nodiscard]] std::size_t conflict_count() const { return contested_.size(); }
   [[nodiscard]] std::vector<VirtualServerKey> servers() const;
   [[nodiscard]] std::size_t server_count() const { return servers_.size(); }
+  // The Services that want this row, at most `limit`; of a virtual server the one that has it first. O(Services) unless
+  // it is a virtual server.
+  [[nodiscard]] std::vector<ObjectKey> claimants(const ObjectId& id, std::size_t limit) const;
   [[nodiscard]] bool is_actual(const VirtualServerKey& key) const;
   struct Size {
     std::size_t servers = 0, destinations = 0, addresses = 0, entries = 0, services = 0;

@@ -25,6 +25,18 @@ bool NodeView::has_elsewhere(const IpAddress& address) const {
   return std::binary_search(elsewhere.begin(), elsewhere.end(), address);
 }
 
+std::vector<IpAddress> primary_addresses(const std::optional<IpAddress>& configured, const Node* node) {
+  if (configured) return {*configured};
+  std::vector<IpAddress> first;
+  if (node == nullptr) return first;
+  for (const auto family : families) {
+    const auto found = std::find_if(node->addresses.begin(), node->addresses.end(),
+                                    [&](const IpAddress& address) { return address.family() == family; });
+    if (found != node->addresses.end()) first.push_back(*found);
+  }
+  return first;
+}
+
 NodeView node_view(const Policy& policy, const std::string& zone, const std::vector<IpAddress>& primary,
                    const std::vector<LinkAddress>& addresses) {
   NodeView view;

@@ -138,6 +138,18 @@ bool is_link_name(std::string_view text) {
 
 bool any_text(std::string_view) { return true; }
 
+// sun_path in struct sockaddr_un holds 107 characters.
+Field ctl_socket_field() {
+  return scalar_field(
+      FIELD(own.ctl_socket), "an absolute path of at most 107 characters, or none",
+      [](std::string_view text) -> std::optional<std::string> {
+        if (text.empty()) return OwnConfig().ctl_socket;
+        if (text != "none" && (!text.starts_with('/') || text.size() > 107)) return {};
+        return std::string(text);
+      },
+      [](const std::string& value) { return value; });
+}
+
 // For fields without effect: right type, default value, no storage.
 Field ignored_field(OptionType type, std::string shown) {
   const auto accepts = [type](const YamlNode& node) {
@@ -285,7 +297,9 @@ void add_conntrack(std::vector<Option>& table) {
         "how often the constant rules are checked and repaired",
         duration_field(FIELD(own.rules_audit_period), seconds(30), seconds(1))},
        {"ipvsd.auditPeriod", "", T::duration, "5m", honoured, "how long one checking pass over all of IPVS takes",
-        duration_field(FIELD(own.audit_period), seconds(300), seconds(1))}});
+        duration_field(FIELD(own.audit_period), seconds(300), seconds(1))},
+       {"ipvsd.ctlSocket", "", T::text, "/run/kube-ipvsd/ctl.sock", honoured,
+        "the unix socket on which kube-ipvsctl asks, for root alone; none: no socket", ctl_socket_field()}});
 }
 
 void add_ignored(std::vector<Option>& table) {

@@ -15,16 +15,6 @@ constexpr std::size_t services_per_step = 128;
 // Between attempts to make the link and the sets anew, and to list addresses.
 constexpr std::chrono::seconds prepare_pause{1};
 
-std::vector<IpAddress> first_of_each_family(const std::vector<IpAddress>& addresses) {
-  std::vector<IpAddress> first;
-  for (const auto family : families) {
-    const auto found = std::find_if(addresses.begin(), addresses.end(),
-                                    [&](const IpAddress& address) { return address.family() == family; });
-    if (found != addresses.end()) first.push_back(*found);
-  }
-  return first;
-}
-
 }  // namespace
 
 Reconciler::Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> primary, std::uint32_t seed, Log warn)
@@ -81,15 +71,9 @@ void Reconciler::notice(const Notification& notification) {
 }
 
 void Reconciler::refresh_view() {
-  std::vector<IpAddress> primary;
-  if (primary_) {
-    primary.push_back(*primary_);
-  } else if (const Node* node = cluster_.node()) {
-    primary = first_of_each_family(node->addresses);
-  }
   const Node* node = cluster_.node();
-  NodeView view =
-      node_view(policy_, node != nullptr ? node->zone : "", primary, {addresses_.begin(), addresses_.end()});
+  NodeView view = node_view(policy_, node != nullptr ? node->zone : "", primary_addresses(primary_, node),
+                            {addresses_.begin(), addresses_.end()});
   view_stale_ = false;
   if (view == view_) return;
   view_ = std::move(view);
