@@ -2,7 +2,8 @@
 #include <cstdio>
 #include <memory>
 
-#include "ctl/command.hpp"
+#include "ctl/cluster_names.hpp"
+#include "ctl/command_cluster.hpp"
 #include "ctl/dump.hpp"
 #include "ctl/raw_dump.hpp"
 
@@ -11,6 +12,7 @@ namespace {
 
 struct DumpWords {
   DumpOptions options;
+  ClusterWords cluster;
   std::string format = "table";
   std::vector<std::string> selectors;
   bool all = false;
@@ -38,15 +40,18 @@ int run_dump(DumpWords& words) {
   auto& options = words.options;
   const auto format = parse_format(words.format, dump_formats);
   if (!format) return complain(format.error(), usage_status);
-  const Names names;
-  auto selection = Selectors::parse(words.selectors, names);
+  // In ipvsadm's language there are no names, and a capture has its own.
+  const bool named = (options.format != Format::ipvsadm && !words.raw) || !words.selectors.empty();
+  const auto names = named ? read_names(words.cluster, warn_user) : Names{};
+  if (!names) return complain(names.error(), 1);
+  auto selection = Selectors::parse(words.selectors, *names);
   if (!selection) return complain(selection.error(), usage_status);
   options.format = *format;
   options.selection = std::move(*selection);
   options.terminal = standard_terminal();
   if (words.raw) return run_raw(words, options.selection);
   if (words.all) options.members = options.rules = options.connections = true;
-  return finish(dump(options, names, write_out));
+  return finish(dump(options, *names, write_out));
 }
 
 }  // namespace
@@ -76,10 +81,12 @@ Command declare_dump(CLI::App& app) {
   command->add_option("--write", words->write, "with --raw: as a capture (pcap), to a new file")
       ->option_text("FILE")
       ->needs(raw);
+  add_cluster_options(*command, words->cluster);
   command->footer(
       "Reads the kernel itself and changes nothing: works without a daemon and beside kube-proxy.\n"
+      "Names of Services and pods come from the daemon, or where --manifests or --kubeconfig say.\n"
       "Needs root or CAP_NET_ADMIN.\n"
-      "Example: kube-ipvsctl dump 10.96.0.10:53/udp -o json");
+      "Examples: kube-ipvsctl dump default/web; kube-ipvsctl dump 10.96.0.10:53/udp -o json");
   return {command, [words] { return run_dump(*words); }};
 }
 
