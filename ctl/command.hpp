@@ -22,6 +22,7 @@ struct Command {
 [[nodiscard]] Command declare_status(CLI::App& app);
 [[nodiscard]] Command declare_top(CLI::App& app);
 [[nodiscard]] Command declare_watch(CLI::App& app);
+[[nodiscard]] Command declare_ui(CLI::App& app);
 [[nodiscard]] Command declare_completion(CLI::App& app);
 
 // A wrong command line.

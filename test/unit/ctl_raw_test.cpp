@@ -83,7 +83,7 @@ TEST_CASE("a set") {
   for (const auto* part :
        {"02000000", "05000100", "06000000", "1400",     "0200",    "4b5542452d434c55535445522d495000",
         "05000500", "02000000", "0c00",     "0780",     "0800",    "1340",
-        "00010000", "2800",     "0880",     "2400",     "0780",    "0c00",
+        "00010000", "2400",     "0880",     "2000",     "0780",    "0c00",
         "0180",     "0800",     "0140",     "0a600001", "0600",    "0440",
         "0050",     "0000",     "0500",     "0700",     "06000000"})
     hex += part;
@@ -91,7 +91,7 @@ TEST_CASE("a set") {
   CHECK(has(text, "message 1: NETLINK_NETFILTER, IPSET_CMD_LIST\n"));
   CHECK(has(text, "\"KUBE-CLUSTER-IP\"\n"));
   CHECK(has(text, "  IPSET_ATTR_MAXELEM            type    19  length     8  00010000  65536\n"));
-  CHECK(has(text, "      IPSET_ATTR_IPADDR_IPV4  type     1  length     8  0a600001  10.96.0.1\n"));
+  CHECK(has(text, "      IPSET_ATTR_IPADDR_IPV4    type     1  length     8  0a600001  10.96.0.1\n"));
   CHECK(has(text, "    IPSET_ATTR_PORT             type     4  length     6  0050  80\n"));
   CHECK(has(text, "    IPSET_ATTR_PROTO            type     7  length     5  06  6 TCP\n"));
 }
