@@ -99,6 +99,8 @@ sys.exit(not (services[0]["name"] == "default/web" and services[0]["connectionsP
 check "top has the busy Service first" within 20 busy
 check "top of one look" says_line '^default/web +[0-9]+ ' ctl top --once
 check "top unfolds endpoints" says_line '^  10\.244\.1\.11:8080 .*default/web-1-abcde$' ctl top --once --endpoints
+top_schema() { ctl top --once --endpoints -o json | /usr/bin/python3 -B test/unit/ctl_schema_check.py docs/schema/top.schema.json; }
+check "top's schema" top_schema
 check "top needs a terminal" says_line 'top --once' sh -c "! $ctl top --socket $socket </dev/null"
 # On a terminal of its own; each key goes in when what it acts on is on the screen.
 live() {
