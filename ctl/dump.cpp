@@ -1,7 +1,9 @@
 #include "ctl/dump.hpp"
 
-#include <fmt/format.h>
+#include <memory>
 
+#include "ctl/connections.hpp"
+#include "ctl/dump_dot.hpp"
 #include "ctl/dump_ipvsadm.hpp"
 #include "ctl/dump_json.hpp"
 #include "ctl/dump_table.hpp"
@@ -10,61 +12,112 @@
 namespace ipvsd::ctl {
 namespace {
 
-// What a format writes before, for each virtual server, and after.
+// What a format writes: head, the virtual servers, tail, and, if they are asked for, connections.
 struct Rendering {
   std::string head;
   std::function<std::string(const ObservedServer&, bool first)> server;
   std::string tail;
+  std::string connections_head;
+  std::function<std::string(const Connection&, bool first)> connection;
+  std::string no_connections;
+  std::string end;
 };
 
-Rendering rendering(const DumpOptions& options, const Observation& observation) {
-  switch (options.format) {
-    case DumpFormat::json:
-      return {json_head(),
-              [](const ObservedServer& server, bool first) { return (first ? "\n" : ",\n") + json_text(server); },
-              json_tail(observation)};
-    case DumpFormat::ipvsadm: return {"", [](const ObservedServer& server, bool) { return ipvsadm_text(server); }, ""};
-    case DumpFormat::table:
-    case DumpFormat::wide: break;
-  }
-  const TableStyle style{options.colour, options.format == DumpFormat::wide, !options.selection.everything(),
-                         name_width_for(observation)};
-  return {table_heading(observation, style),
-          [style](const ObservedServer& server, bool) { return table_text(server, style); },
-          table_rest(observation, style)};
+Rendering json_rendering(const DumpOptions& options, const Names& names, const Observation& observation) {
+  const auto separated = [](std::string text, bool first) { return (first ? "\n" : ",\n") + std::move(text); };
+  return {json_head(),
+          [&, separated](const auto& server, bool first) { return separated(json_text(server, names), first); },
+          json_tail(observation),
+          json_connections_head(),
+          [&, separated](const auto& connection, bool first) { return separated(json_text(connection, names), first); },
+          "",
+          json_end(options.connections)};
 }
 
-SetDetail set_detail(const DumpOptions& options) {
-  if (options.format == DumpFormat::ipvsadm) return SetDetail::none;
-  return options.members || !options.selection.everything() ? SetDetail::members : SetDetail::counts;
+Rendering yaml_rendering(const Names& names, const Observation& observation) {
+  return {yaml_head(observation),
+          [&](const auto& server, bool) { return yaml_text(server, names); },
+          yaml_tail(observation),
+          "connections:\n",
+          [&](const auto& connection, bool) { return yaml_text(connection, names); },
+          "  []\n",
+          ""};
+}
+
+Rendering table_rendering(const DumpOptions& options, const Names& names, const Observation& observation) {
+  const TableStyle style{.terminal = options.terminal,
+                         .wide = options.format == Format::wide,
+                         .narrowed = !options.selection.everything(),
+                         .rules = options.rules,
+                         .name_width = name_width_for(observation),
+                         .label_width = label_width_for(observation, names)};
+  const auto table = std::make_shared<ServerTable>(style, names);  // shared: std::function wants a copy
+  return {table->heading(observation),
+          [table](const auto& server, bool) { return table->text(server); },
+          table_rest(observation, style),
+          connections_heading(style),
+          [&names, style](const auto& connection, bool) { return table_text(connection, names, style); },
+          "",
+          ""};
+}
+
+Rendering rendering(const DumpOptions& options, const Names& names, const Observation& observation) {
+  const auto no_connection = [](const Connection&, bool) { return std::string(); };
+  switch (options.format) {
+    case Format::json: return json_rendering(options, names, observation);
+    case Format::yaml: return yaml_rendering(names, observation);
+    case Format::ipvsadm:
+      return {"", [](const auto& server, bool) { return ipvsadm_text(server); }, "", "", no_connection, "", ""};
+    case Format::dot:
+      return {dot_head(),
+              [&](const auto& server, bool) { return dot_text(server, names); },
+              dot_tail(),
+              "",
+              no_connection,
+              "",
+              ""};
+    case Format::table:
+    case Format::wide: break;
+  }
+  return table_rendering(options, names, observation);
+}
+
+ObserveOptions what_to_observe(const DumpOptions& options) {
+  if (options.format == Format::ipvsadm || options.format == Format::dot) return {};
+  const bool everything = options.selection.everything();
+  return {options.members || !everything ? SetDetail::members : SetDetail::counts, options.rules || everything,
+          everything};
+}
+
+Result<void> write_connections(const DumpOptions& options, const Rendering& render, const Output& out) {
+  if (const auto written = out(render.connections_head); !written) return written;
+  bool first = true;
+  const auto read = read_connections([&](const Connection& connection) -> Result<void> {
+    if (!options.selection.matches({connection.address, connection.protocol, connection.port, 0})) return {};
+    return out(render.connection(connection, std::exchange(first, false)));
+  });
+  return read && first ? out(render.no_connections) : read;
 }
 
 }  // namespace
 
-Result<DumpFormat> parse_dump_format(std::string_view text) {
-  if (text == "table") return DumpFormat::table;
-  if (text == "wide") return DumpFormat::wide;
-  if (text == "json") return DumpFormat::json;
-  if (text == "ipvsadm") return DumpFormat::ipvsadm;
-  return fail(Errc::malformed,
-              fmt::format("\"{}\" is no output format; accepted are table, wide, json and ipvsadm", text));
-}
-
-Result<void> dump(const DumpOptions& options, const Output& out) {
+Result<void> dump(const DumpOptions& options, const Names& names, const Output& out) {
   auto observer = Observer::open();
   if (!observer) return fail(observer.error());
-  const auto observation = observer->observe(options.selection, set_detail(options));
+  const auto observation = observer->observe(options.selection, what_to_observe(options));
   if (!observation) return fail(observation.error());
-  const auto render = rendering(options, *observation);
+  const auto render = rendering(options, names, *observation);
   if (const auto written = out(render.head); !written) return written;
   bool first = true;
   for (const auto& record : observation->servers) {
     const auto server = observer->destinations(record);
     if (!server) return fail(server.error());
-    if (const auto written = out(render.server(*server, first)); !written) return written;
-    first = false;
+    if (const auto written = out(render.server(*server, std::exchange(first, false))); !written) return written;
   }
-  return out(render.tail);
+  if (const auto written = out(render.tail); !written) return written;
+  if (options.connections && !render.connections_head.empty())
+    if (const auto written = write_connections(options, render, out); !written) return written;
+  return out(render.end);
 }
 
 }  // namespace ipvsd::ctl

@@ -1,29 +1,29 @@
 // kube-ipvsctl dump: what the kernel of this node has, without a daemon.
 #pragma once
 
-#include <functional>
+#include <array>
 #include <string>
-#include <vector>
 
+#include "ctl/names.hpp"
+#include "ctl/output.hpp"
 #include "ctl/selector.hpp"
 
 namespace ipvsd::ctl {
 
-enum class DumpFormat : std::uint8_t { table, wide, json, ipvsadm };
-
-// Error: malformed, saying what is accepted.
-[[nodiscard]] Result<DumpFormat> parse_dump_format(std::string_view text);
+inline constexpr std::array dump_formats{Format::table, Format::wide,    Format::json,
+                                         Format::yaml,  Format::ipvsadm, Format::dot};
 
 struct DumpOptions {
-  DumpFormat format = DumpFormat::table;
+  Format format = Format::table;
   Selectors selection;
-  bool members = false;  // of the sets; a selection shows those that it matches in any case
-  bool colour = false;
+  bool members = false;      // of the sets; a selection shows those that it matches in any case
+  bool rules = false;        // each rule in the table as well, and with a selection
+  bool connections = false;  // those that the selection matches
+  Terminal terminal{};
 };
 
-// Writes to `out` in pieces, the first only when the kernel could be read. Errors: those of Observer, and what `out`
-// returns.
-using Output = std::function<Result<void>(std::string_view)>;
-[[nodiscard]] Result<void> dump(const DumpOptions& options, const Output& out);
+// Writes to `out` in pieces, the first only when the kernel could be read. Errors: those of Observer, of
+// read_connections, and what `out` returns.
+[[nodiscard]] Result<void> dump(const DumpOptions& options, const Names& names, const Output& out);
 
 }  // namespace ipvsd::ctl

@@ -1,64 +1,40 @@
-#include "ctl/dump_table.hpp"
-
+// The rows of virtual servers and destinations (dump_table.hpp).
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <span>
 
+#include "ctl/dump_table.hpp"
 #include "ctl/words.hpp"
 
 namespace ipvsd::ctl {
 namespace {
 
-enum class Tone : std::uint8_t { plain, strong, faint, warning };
-
-std::string toned(std::string text, Tone tone, const TableStyle& style) {
-  if (!style.colour || tone == Tone::plain) return text;
-  const std::string_view code = tone == Tone::strong ? "1" : tone == Tone::faint ? "2" : "33";
-  return fmt::format("\033[{}m{}\033[0m", code, text);
-}
-
-struct Row {
-  std::string name;
-  std::string kind;                  // scheduler or forwarding method
-  std::vector<std::string> figures;  // as many as there are columns()
-  std::string notes;
-  Tone tone = Tone::plain;
-};
-
-struct Column {
+struct StatisticsColumn {
   std::string_view heading;
   std::uint64_t nl::Statistics::*value;
   bool wide_only;
+  int dispensable;
 };
-constexpr std::array columns{
-    Column{"CONNS", &nl::Statistics::connections, false},
-    Column{"CONN/S", &nl::Statistics::connection_rate, false},
-    Column{"PKTS IN", &nl::Statistics::in_packets, true},
-    Column{"PKTS OUT", &nl::Statistics::out_packets, true},
-    Column{"BYTES IN", &nl::Statistics::in_bytes, false},
-    Column{"BYTES OUT", &nl::Statistics::out_bytes, false},
-    Column{"PKT/S IN", &nl::Statistics::in_packet_rate, true},
-    Column{"PKT/S OUT", &nl::Statistics::out_packet_rate, true},
-    Column{"B/S IN", &nl::Statistics::in_byte_rate, false},
-    Column{"B/S OUT", &nl::Statistics::out_byte_rate, false},
+constexpr std::array statistics_columns{
+    StatisticsColumn{"CONNS", &nl::Statistics::connections, false, 5},
+    StatisticsColumn{"CONN/S", &nl::Statistics::connection_rate, false, 4},
+    StatisticsColumn{"PKTS IN", &nl::Statistics::in_packets, true, 10},
+    StatisticsColumn{"PKTS OUT", &nl::Statistics::out_packets, true, 11},
+    StatisticsColumn{"BYTES IN", &nl::Statistics::in_bytes, false, 6},
+    StatisticsColumn{"BYTES OUT", &nl::Statistics::out_bytes, false, 7},
+    StatisticsColumn{"PKT/S IN", &nl::Statistics::in_packet_rate, true, 12},
+    StatisticsColumn{"PKT/S OUT", &nl::Statistics::out_packet_rate, true, 13},
+    StatisticsColumn{"B/S IN", &nl::Statistics::in_byte_rate, false, 8},
+    StatisticsColumn{"B/S OUT", &nl::Statistics::out_byte_rate, false, 9},
 };
-// Weight, active and inactive connections go before these.
-constexpr std::array fixed_headings{"WEIGHT", "ACTIVE", "INACTIVE"};
 constexpr std::string_view destination_indent = "  ";
 constexpr std::size_t kind_width = std::string_view("direct-route").size();
 constexpr std::size_t scaled_width = 6;
 constexpr std::size_t exact_width = 10;
-
-std::string figure(std::uint64_t value, const TableStyle& style) {
-  return style.wide ? fmt::format("{}", value) : scaled(value);
-}
-
-void append_statistics(std::vector<std::string>& figures, const nl::Statistics& statistics, const TableStyle& style) {
-  for (const auto& column : columns)
-    if (style.wide || !column.wide_only) figures.push_back(figure(statistics.*column.value, style));
-}
+// Names of pods end in two hashes; more moves the line.
+constexpr std::size_t pod_width = 30;
+constexpr std::size_t label_limit = 44;
 
 // Who counts as one client.
 std::string client_words(const nl::VirtualServerRecord& record) {
@@ -106,104 +82,31 @@ std::string notes_of(const nl::DestinationRecord& record) {
   return fmt::format("{}", fmt::join(notes, ", "));
 }
 
-Row row_of(const ObservedServer& server, const TableStyle& style) {
-  std::uint64_t active = 0;
-  std::uint64_t inactive = 0;
-  for (const auto& destination : server.destinations) {
-    active += destination.observed.active_connections;
-    inactive += destination.observed.inactive_connections;
-  }
-  const auto& record = server.record;
-  Row row{record.server.key.to_string(),
-          record.server.scheduler,
-          {"", figure(active, style), figure(inactive, style)},
-          notes_of(record),
-          Tone::strong};
-  append_statistics(row.figures, record.statistics, style);
-  if (server.destinations.empty()) row.notes += row.notes.empty() ? "no destinations" : ", no destinations";
-  return row;
-}
-
-Row row_of(const nl::DestinationRecord& record, const TableStyle& style) {
-  const auto& observed = record.observed;
-  const Destination& destination = observed.destination;
-  Row row{std::string(destination_indent) + destination.key.to_string(),
-          std::string(forward_name(destination.method)),
-          {fmt::format("{}", destination.weight), figure(observed.active_connections, style),
-           figure(observed.inactive_connections, style)},
-          notes_of(record),
-          destination.weight == 0 ? Tone::warning : Tone::plain};
-  append_statistics(row.figures, record.statistics, style);
-  return row;
-}
-
-Row heading_row(const TableStyle& style) {
-  Row row{"VIRTUAL SERVER", "VIA", {fixed_headings.begin(), fixed_headings.end()}, "", Tone::faint};
-  for (const auto& column : columns)
-    if (style.wide || !column.wide_only) row.figures.emplace_back(column.heading);
-  return row;
-}
-
-std::string render(std::span<const Row> rows, const TableStyle& style) {
-  std::size_t name = style.name_width;
-  std::size_t kind = kind_width;
-  std::vector<std::size_t> widths;
-  for (const auto& heading : heading_row(style).figures)
-    widths.push_back(std::max(heading.size(), style.wide ? exact_width : scaled_width));
-  for (const auto& row : rows) {
-    name = std::max(name, row.name.size());
-    kind = std::max(kind, row.kind.size());
-    for (std::size_t i = 0; i < widths.size(); ++i) widths[i] = std::max(widths[i], row.figures[i].size());
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line = fmt::format("{:<{}}  {:<{}}", row.name, name, row.kind, kind);
-    for (std::size_t i = 0; i < widths.size(); ++i) line += fmt::format("  {:>{}}", row.figures[i], widths[i]);
-    if (!row.notes.empty()) line += "  " + row.notes;
-    text += toned(std::move(line), row.tone, style) + '\n';
-  }
-  return text;
-}
-
-std::string addresses_text(const ObservedLink& link, const TableStyle& style) {
-  if (!link.present) return toned(fmt::format("no link {}", ipvs_link_name), Tone::faint, style) + '\n';
-  std::string text =
-      toned(fmt::format("ADDRESSES on {}: {}", ipvs_link_name, link.addresses.size()), Tone::faint, style) + '\n';
-  for (const auto& address : link.addresses) {
-    text += fmt::format("{}{}", destination_indent, address.address.to_string());
-    if (address.prefix != address.address.max_prefix()) text += fmt::format("/{}", address.prefix);
-    text += '\n';
-  }
-  return text;
-}
-
-std::string set_text(const ObservedSet& set, std::size_t name, std::size_t type, const TableStyle& style) {
-  if (!set.error.empty())
-    return toned(fmt::format("{:<{}}  {}", set.set.name(), name, set.error), Tone::warning, style) + '\n';
-  std::string line =
-      fmt::format("{:<{}}  {:<{}}  {:>7}", set.set.name(), name, to_string(set.set.type()), type, set.count);
-  if (!set.members) return line + '\n';
-  std::string text = toned(std::move(line), Tone::strong, style) + '\n';
-  for (const auto& member : *set.members) text += fmt::format("{}{}\n", destination_indent, member.element());
-  return text;
+std::vector<Column> columns_for(const TableStyle& style) {
+  const std::size_t width = style.wide ? exact_width : scaled_width;
+  std::vector<Column> columns{{"VIRTUAL SERVER", style.name_width}};
+  if (style.label_width != 0) columns.push_back({"SERVICE, POD", style.label_width});
+  columns.push_back({"VIA", kind_width, false, 2});
+  columns.push_back({"WEIGHT", width, true});
+  columns.push_back({"ACTIVE", width, true});
+  columns.push_back({"INACTIVE", width, true, 3});
+  for (const auto& column : statistics_columns)
+    if (style.wide || !column.wide_only)
+      columns.push_back({std::string(column.heading), width, true, column.dispensable});
+  return columns;
 }
 
 }  // namespace
 
-std::string scaled(std::uint64_t value) {
-  if (value < 100'000) return fmt::format("{}", value);
-  auto rest = value;
-  std::uint64_t fraction = 0;  // thousandths
-  std::size_t unit = 0;
-  for (; rest >= 1000; ++unit) {
-    fraction = rest % 1000;
-    rest /= 1000;
-  }
-  const char letter = std::string_view(" kMGTPE")[unit];
-  if (rest >= 100) return fmt::format("{}{}", rest, letter);
-  if (rest >= 10) return fmt::format("{}.{}{}", rest, fraction / 100, letter);
-  return fmt::format("{}.{:02}{}", rest, fraction / 10, letter);
-}
+// A row before its numbers are text.
+struct ServerTable::Figures {
+  std::string_view name;
+  std::string_view label;
+  std::string_view kind;
+  std::optional<std::uint32_t> weight;
+  std::uint64_t active = 0;
+  std::uint64_t inactive = 0;
+};
 
 std::size_t name_width_for(const Observation& observation) {
   // The longest IPv4 destination, and what the IPv6 addresses of pods usually take.
@@ -216,35 +119,93 @@ std::size_t name_width_for(const Observation& observation) {
   return width;
 }
 
-std::string table_heading(const Observation& observation, const TableStyle& style) {
+std::size_t label_width_for(const Observation& observation, const Names& names) {
+  if (names.empty()) return 0;
+  std::size_t width = destination_indent.size() + pod_width;
+  for (const auto& record : observation.servers)
+    if (const auto* frontend = names.of(record.server.key); frontend != nullptr)
+      width = std::max(width, frontend->to_string().size());
+  return std::min(width, label_limit);
+}
+
+ServerTable::ServerTable(const TableStyle& style, const Names& names)
+    : style_(style), names_(names), table_(columns_for(style), style.terminal) {}
+
+std::string ServerTable::heading(const Observation& observation) const {
   if (observation.servers.empty())
-    return toned(style.narrowed ? "no virtual server matches" : "no virtual servers", Tone::faint, style) + '\n';
-  const std::array rows{heading_row(style)};
-  return render(rows, style);
+    return toned(style_.narrowed ? "no virtual server matches" : "no virtual servers", Tone::faint,
+                 style_.terminal.colour) +
+           '\n';
+  return table_.heading();
 }
 
-std::string table_text(const ObservedServer& server, const TableStyle& style) {
-  std::vector<Row> rows{row_of(server, style)};
-  rows.reserve(1 + server.destinations.size());
-  for (const auto& destination : server.destinations) rows.push_back(row_of(destination, style));
-  return render(rows, style);
+void ServerTable::append_line(std::string& out, const Figures& figures, const nl::Statistics& statistics,
+                              const std::string& notes, Tone tone) const {
+  auto line = table_.begin(out, tone);
+  line.cell(figures.name);
+  if (style_.label_width != 0) line.cell(figures.label);
+  line.cell(figures.kind);
+  const auto number = [&](std::uint64_t value) { line.cell(value, !style_.wide); };
+  if (figures.weight)
+    line.cell(*figures.weight, false);
+  else
+    line.cell("");
+  number(figures.active);
+  number(figures.inactive);
+  for (const auto& column : statistics_columns)
+    if (style_.wide || !column.wide_only) number(statistics.*column.value);
+  line.end(notes);
 }
 
-std::string table_rest(const Observation& observation, const TableStyle& style) {
-  std::string text = '\n' + addresses_text(observation.link, style) + '\n';
-  if (observation.sets.empty()) return text + toned("no KUBE sets", Tone::faint, style) + '\n';
-  // With members, what has none is of no interest.
-  std::vector<const ObservedSet*> shown;
-  for (const auto& set : observation.sets)
-    if (!set.members || !set.members->empty()) shown.push_back(&set);
-  text += toned(fmt::format("SETS: {}", observation.sets.size()), Tone::faint, style) + '\n';
-  std::size_t name = 0;
-  std::size_t type = 0;
-  for (const auto* set : shown) {
-    name = std::max(name, set->set.name().size());
-    type = std::max(type, to_string(set->set.type()).size());
+void ServerTable::append_row(std::string& out, const ObservedServer& server) const {
+  const auto& record = server.record;
+  const auto name = record.server.key.to_string();
+  const auto* frontend = names_.of(record.server.key);
+  const auto label = frontend == nullptr ? std::string{} : frontend->to_string();
+  Figures figures{name, label, record.server.scheduler, {}};
+  for (const auto& destination : server.destinations) {
+    figures.active += destination.observed.active_connections;
+    figures.inactive += destination.observed.inactive_connections;
   }
-  for (const auto* set : shown) text += set_text(*set, name, type, style);
+  auto notes = notes_of(record);
+  if (server.destinations.empty()) notes += notes.empty() ? "no destinations" : ", no destinations";
+  append_line(out, figures, record.statistics, notes, Tone::strong);
+}
+
+// Pods are of the Service's namespace.
+std::string ServerTable::pod_label(const IpAddress& address, std::string_view ns) const {
+  const auto* pod = names_.pod_at(address);
+  if (pod == nullptr) return {};
+  return std::string(destination_indent) + (pod->ns == ns ? pod->name : pod->to_string());
+}
+
+void ServerTable::append_row(std::string& out, const nl::DestinationRecord& record, std::string_view ns) const {
+  const auto& observed = record.observed;
+  const Destination& destination = observed.destination;
+  auto name = std::string(destination_indent);
+  name += destination.key.to_string();
+  const auto label = style_.label_width == 0 ? std::string{} : pod_label(destination.key.address, ns);
+  const Figures figures{name,
+                        label,
+                        forward_name(destination.method),
+                        destination.weight,
+                        observed.active_connections,
+                        observed.inactive_connections};
+  append_line(out, figures, record.statistics, notes_of(record), destination.weight == 0 ? Tone::warning : Tone::plain);
+}
+
+std::string ServerTable::text(const ObservedServer& server) {
+  // Only IPv6 destinations may be longer than was foreseen.
+  std::size_t longest = server.record.server.key.to_string().size();
+  for (const auto& record : server.destinations)
+    if (const auto& key = record.observed.destination.key; key.address.family() == Family::ipv6)
+      longest = std::max(longest, destination_indent.size() + key.to_string().size());
+  table_.widen(0, longest);
+  const auto* frontend = names_.of(server.record.server.key);
+  const std::string_view ns = frontend == nullptr ? std::string_view{} : frontend->service.ns;
+  std::string text;
+  append_row(text, server);
+  for (const auto& destination : server.destinations) append_row(text, destination, ns);
   return text;
 }
 

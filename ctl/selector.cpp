@@ -6,6 +6,8 @@
 #include <array>
 #include <charconv>
 
+#include "ctl/output.hpp"
+
 namespace ipvsd::ctl {
 namespace {
 
@@ -95,6 +97,20 @@ Protocol protocol_of(SetKind kind) {
 
 enum class Match : std::uint8_t { no, unknown, yes };
 
+Error no_such_name(std::string_view word, const Names& names) {
+  const auto services = names.services();
+  if (services.empty())
+    return {Errc::not_found, 0,
+            fmt::format("\"{}\" can only be a Service or a namespace, and no names are known here: run kube-ipvsd, or "
+                        "say --manifests DIR or --kubeconfig FILE, or select by address, port or protocol",
+                        word)};
+  return {
+      Errc::not_found, 0,
+      fmt::format("no Service or namespace of this name, or one that begins so: \"{}\"; {} Services are known, such "
+                  "as {}",
+                  word, services.size(), services.front())};
+}
+
 }  // namespace
 
 // What is known of the thing that a selector is held against.
@@ -124,23 +140,48 @@ Result<Selector> parse_selector(std::string_view text) {
   return fail(Errc::malformed,
               fmt::format("\"{}\" is no selector; accepted are an address (10.96.0.1, fd00::1), address:port "
                           "(10.96.0.1:443, [fd00::1]:443), a port (443), any of these with a protocol (443/udp), a "
-                          "protocol (tcp, udp, sctp) and fwmark:N",
-                          text.substr(0, 64)));
+                          "protocol (tcp, udp, sctp), fwmark:N, and a Service (web, default/web, default/web:http) or "
+                          "namespace (default/)",
+                          printable(text.substr(0, 64))));
 }
 
-Result<Selectors> Selectors::parse(std::span<const std::string> words) {
+Result<Selectors> Selectors::parse(std::span<const std::string> words, const Names& names) {
   Selectors selection;
   for (const auto& word : words) {
     const auto selector = parse_selector(word);
-    if (!selector) return fail(selector.error());
-    selection.selectors_.push_back(*selector);
+    if (selector) {
+      selection.selectors_.push_back(*selector);
+      continue;
+    }
+    if (!may_be_name(word)) return fail(selector.error());
+    const auto found = names.find(word);
+    if (found.empty()) return fail(no_such_name(word, names));
+    selection.named_ = true;
+    for (const auto* frontend : found) selection.add(*frontend);
   }
   return selection;
+}
+
+void Selectors::add(const Frontend& frontend) {
+  if (frontend.node_port) {
+    node_ports_.emplace(frontend.key.protocol, frontend.key.port);
+  } else {
+    keys_.insert(frontend.key);
+    addresses_.insert(frontend.key.address);
+  }
+}
+
+bool Selectors::matches_name(const Facts& facts) const {
+  if (facts.fwmark != 0) return false;
+  if (!facts.port) return facts.address && addresses_.contains(*facts.address);
+  if (node_ports_.contains(std::pair(*facts.protocol, *facts.port))) return true;
+  return facts.address && keys_.contains(VirtualServerKey{*facts.address, *facts.protocol, *facts.port, 0});
 }
 
 bool Selectors::matches(const Facts& facts) const {
   if (everything()) return true;
   std::array<std::optional<Match>, 3> best;
+  if (named_) best.at(static_cast<std::size_t>(Kind::place)) = matches_name(facts) ? Match::yes : Match::no;
   for (const auto& selector : selectors_) {
     auto& kind = best.at(static_cast<std::size_t>(kind_of(selector)));
     kind = std::max(kind.value_or(Match::no), facts.compare(selector));

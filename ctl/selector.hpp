@@ -2,11 +2,15 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
+#include "ctl/names.hpp"
 #include "model/kernel.hpp"
 
 namespace ipvsd::ctl {
@@ -24,14 +28,15 @@ struct Selector {
 // fwmark:N. Error: malformed, saying what is accepted.
 [[nodiscard]] Result<Selector> parse_selector(std::string_view text);
 
-// All words together. Words of one kind (addresses and marks; ports; protocols) widen, the kinds narrow:
+// All words together. Words of one kind (addresses, marks and names; ports; protocols) widen, the kinds narrow:
 // "10.0.0.1 10.0.0.2 tcp" is what TCP has at either address. No word selects everything.
 class Selectors {
  public:
-  // Error: malformed.
-  [[nodiscard]] static Result<Selectors> parse(std::span<const std::string> words);
+  // A word that is no Selector is a name (Names::find). Errors: malformed; not_found for a name that nothing has,
+  // saying where names come from if none are known.
+  [[nodiscard]] static Result<Selectors> parse(std::span<const std::string> words, const Names& names = {});
 
-  [[nodiscard]] bool everything() const { return selectors_.empty(); }
+  [[nodiscard]] bool everything() const { return selectors_.empty() && !named_; }
   [[nodiscard]] bool matches(const VirtualServerKey& key) const;
   [[nodiscard]] bool matches(const IpAddress& bound) const;
   // By what the set's type knows of: a hash:ip by address only; a bitmap:port by port and by the protocol that its
@@ -41,8 +46,15 @@ class Selectors {
  private:
   struct Facts;
   [[nodiscard]] bool matches(const Facts& facts) const;
+  [[nodiscard]] bool matches_name(const Facts& facts) const;
+  void add(const Frontend& frontend);
 
   std::vector<Selector> selectors_;
+  // What the names stand for.
+  bool named_ = false;
+  std::unordered_set<VirtualServerKey> keys_;
+  std::unordered_set<IpAddress> addresses_;
+  std::set<std::pair<Protocol, Port>> node_ports_;
 };
 
 }  // namespace ipvsd::ctl

@@ -26,11 +26,13 @@
 #include "daemon/loop/cleanup.hpp"
 #include "daemon/loop/flow_sweeper.hpp"
 #include "daemon/loop/loop.hpp"
+#include "daemon/loop/node_policy.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 #include "daemon/loop/sole_writer.hpp"
 #include "daemon/report/event_recorder.hpp"
 #include "daemon/report/reasons.hpp"
 #include "daemon/serve/health_check_server.hpp"
+#include "daemon/serve/ctl_resources.hpp"
 #include "daemon/serve/other_proxy.hpp"
 #include "daemon/serve/server.hpp"
 #include "daemon/serve/start_retry.hpp"
@@ -77,32 +79,6 @@ bool wait_until_alone(SoleWriter& sole, const Fd& signals) {
     if (signalled(signals)) return false;
   }
   return true;
-}
-
-std::string hostname() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
-}
-
-Result<Policy> make_policy(const Config& config) {
-  Policy policy;
-  auto scheduler = choose_scheduler(config.ipvs.scheduler);
-  if (!scheduler) return fail(scheduler.error());
-  policy.scheduler = std::move(*scheduler);
-  auto name = node_name(config, hostname());
-  if (!name) return fail(name.error());
-  policy.node_name = std::move(*name);
-  policy.exclude_cidrs = config.ipvs.exclude_cidrs;
-  policy.node_port_cidrs = config.node_port_addresses;
-  policy.node_port_primary = config.node_port_addresses_primary;
-  policy.by_pod_cidrs = config.detect_local_mode == DetectLocalMode::node_cidr;
-  for (const auto family : families)
-    policy.knows_outside[static_cast<std::size_t>(family)] =
-        rules_config(config, nullptr, family).local_match.has_value();
-  policy.outside_mask = config.own.external_mark_mask;
-  if (config.own.drain_timeout.count() > 0) policy.drain_timeout = config.own.drain_timeout;
-  return policy;
 }
 
 // A --master without a kubeconfig is asked without credentials, as kube-proxy does.
@@ -193,6 +169,23 @@ FlowSweeper::Report report_flows(Metrics& metrics) {
   };
 }
 
+// What somebody said last, for another thread to repeat.
+class LastWords {
+ public:
+  void set(std::string text) {
+    const std::lock_guard lock(mutex_);
+    text_ = std::move(text);
+  }
+  [[nodiscard]] std::string get() const {
+    const std::lock_guard lock(mutex_);
+    return text_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string text_;
+};
+
 int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
   DryRunKernel observed(kernel, [](const Operation& operation) { fmt::print("{}\n", to_string(operation)); });
   Inbox inbox;
@@ -270,8 +263,10 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   std::optional<FlowSweeper> flows;
   if (conntrack) flows.emplace(*conntrack, report_flows(metrics));
 
+  LastWords rules_error;
   RulesKeeper rules(std::move(iptables), config.own.rules_audit_period, [&](Family family, const Result<bool>& wrote) {
     if (!wrote) warn(wrote.error().message() + "; will retry");
+    rules_error.set(wrote ? "" : wrote.error().message());
     if (!wrote) metrics.restore_failed(family);
     if (!wrote || *wrote) metrics.rules_written(family, wrote.has_value());
     if (wrote && *wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));
@@ -282,6 +277,7 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   };
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
+  Questions questions([&] { inbox.wake(); });
   HealthCheckServer health_checks(health, metrics,
                                   [&](const ObjectKey& service, const std::string& uid, const std::string& why) {
                                     warn(why + "; will retry");
@@ -296,8 +292,19 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
              [&](std::vector<HealthCheckChange> changes, const ListenAddresses& addresses) {
                health_checks.publish(std::move(changes), addresses);
              },
-             [&](const ServiceNotice& notice) { record(notice_event(notice)); }},
+             [&](const ServiceNotice& notice) { record(notice_event(notice)); },
+             [&](const LoopView& view) { return questions.answer_one(view); }},
             {.once = flags.once, .audit_period = config.own.audit_period});
+  const CtlFacts facts{version,
+                       policy,
+                       config_json(config),
+                       health.started(),
+                       [&] { return source->status(); },
+                       [&](Moment now) { return health.answer(now); },
+                       [&] { return rules_error.get(); }};
+  CtlServer ctl(config.own.ctl_socket, ctl_resources(facts, questions));
+  if (config.own.ctl_socket != "none" && !flags.once)
+    if (const auto started = ctl.start(); !started) warn(started.error().message() + "; kube-ipvsctl cannot ask");
   const RunningSource running(inbox, *source);
   if (policy.knows_outside == std::array<bool, 2>{} && !policy.by_pod_cidrs)
     spdlog::info(
@@ -306,6 +313,7 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   record(starting_event(policy.node_name));
   spdlog::info("kube-ipvsd {} serves node {} with scheduler {}", version, policy.node_name, policy.scheduler.name);
   const auto ended = loop.run();
+  questions.close();
   if (!ended) return give_up(ended.error());
   spdlog::info("ended; the kernel's state stays as it is");
   return 0;
@@ -372,7 +380,7 @@ int run(int argc, char** argv) {
   for (const auto& text : flags->warnings) warn(text);
 
   if (!flags->write_config_to.empty()) return write_config(*flags);
-  const auto policy = make_policy(flags->config);
+  const auto policy = make_policy(flags->config, hostname());
   if (!policy) return give_up(policy.error());
   // Before anything of the node is changed: a kubeconfig that cannot be used is a mistake to tell at once.
   ApiAccess access;

@@ -69,6 +69,7 @@ struct Endpoint {
   std::string node_name;               // "": unknown, never local
   std::vector<std::string> for_zones;  // hints.forZones[].name
   std::vector<std::string> for_nodes;  // hints.forNodes[].name (KEP-3015)
+  std::string pod;                     // targetRef.name of kind Pod; for people only
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 

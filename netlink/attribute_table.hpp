@@ -95,10 +95,16 @@ void encode_record(Batch& batch, const Table& table, const Record& record, bool 
 // fit.
 template <class Record, class Table>
 [[nodiscard]] bool decode_record(Bytes bytes, const Table& table, Record& record) {
+  // Attributes mostly come in the order of the table: the search goes on where it last ended.
+  std::size_t row = 0;
   AttributeCursor cursor(bytes);
-  while (const auto attribute = cursor.next())
-    for (const auto& known : table)
-      if (known.type == attribute->type && !known.decode(attribute->payload, record)) return false;
+  while (const auto attribute = cursor.next()) {
+    for (std::size_t tried = 0; tried < table.size(); ++tried, row = row + 1 == table.size() ? 0 : row + 1) {
+      if (table[row].type != attribute->type) continue;
+      if (!table[row].decode(attribute->payload, record)) return false;
+      break;
+    }
+  }
   return !cursor.malformed();
 }
 

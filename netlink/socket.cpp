@@ -36,7 +36,7 @@ int error_of(const Message& message) {
 void Socket::Close::operator()(nl_sock* socket) const { ::nl_socket_free(socket); }
 
 Socket::Socket(std::unique_ptr<nl_sock, Close> socket, std::string name)
-    : socket_(std::move(socket)), name_(std::move(name)), buffer_(datagram_limit) {}
+    : socket_(std::move(socket)), name_(std::move(name)), buffer_(new std::uint8_t[datagram_count * datagram_limit]) {}
 
 Result<Socket> Socket::open(int protocol, std::string name) {
   std::unique_ptr<nl_sock, Close> socket(::nl_socket_alloc());
@@ -65,7 +65,8 @@ Result<void> Socket::join(int group) {
 void Socket::discard_stale() {
   if (!std::exchange(stale_, false)) return;
   for (;;) {
-    const auto datagram = receive(Clock::time_point{});
+    Deadline none{std::chrono::milliseconds(0)};
+    const auto datagram = receive(none);
     if (!datagram && datagram.error().code != Errc::overrun) return;
   }
 }
@@ -84,26 +85,45 @@ Result<void> Socket::send(Batch& batch, std::uint16_t flags) {
   }
 }
 
-Result<Bytes> Socket::receive(Clock::time_point end) {
-  sockaddr_nl from{};
-  iovec vector{buffer_.data(), buffer_.size()};
-  msghdr message{};
-  message.msg_name = &from;
-  message.msg_namelen = sizeof from;
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
+std::chrono::milliseconds Socket::Deadline::left() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!end_) end_ = now + patience_;
+  return std::chrono::ceil<std::chrono::milliseconds>(*end_ - now);
+}
+
+Result<Bytes> Socket::receive(Deadline& deadline) {
+  const auto some = receive_some(deadline, 1);
+  if (!some) return fail(some.error());
+  return some->front();
+}
+
+// The kernel writes the next piece of a dump when one has been taken, so that a call which asks for several gets a
+// short dump whole: its entries and its end.
+Result<std::span<const Bytes>> Socket::receive_some(Deadline& deadline, std::size_t limit) {
+  std::array<sockaddr_nl, datagram_count> from{};
+  std::array<iovec, datagram_count> vectors{};
+  std::array<mmsghdr, datagram_count> messages{};
+  for (std::size_t i = 0; i < limit; ++i) {
+    vectors[i] = {buffer_.get() + i * datagram_limit, datagram_limit};
+    messages[i].msg_hdr.msg_name = &from[i];
+    messages[i].msg_hdr.msg_namelen = sizeof from[i];
+    messages[i].msg_hdr.msg_iov = &vectors[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
   for (;;) {
-    const ssize_t size = ::recvmsg(fd(), &message, MSG_DONTWAIT);
-    if (size >= 0) {
-      if ((message.msg_flags & MSG_TRUNC) != 0)
-        return fail(Errc::overrun, fmt::format("{}: an answer is longer than {} bytes", name_, buffer_.size()));
-      if (from.nl_pid != 0) return Bytes{};  // any process may write to us; only the kernel has port 0
-      return Bytes(buffer_.data(), static_cast<std::size_t>(size));
+    const int count = ::recvmmsg(fd(), messages.data(), static_cast<unsigned>(limit), MSG_DONTWAIT, nullptr);
+    for (int slot = 0; slot < count; ++slot) {
+      const auto i = static_cast<std::size_t>(slot);
+      if ((messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0)
+        return fail(Errc::overrun, fmt::format("{}: an answer is longer than {} bytes", name_, datagram_limit));
+      // Any process may write to us; only the kernel has port 0.
+      datagrams_[i] = from[i].nl_pid != 0 ? Bytes{} : Bytes(buffer_.get() + i * datagram_limit, messages[i].msg_len);
     }
+    if (count > 0) return std::span<const Bytes>(datagrams_).first(static_cast<std::size_t>(count));
     if (errno == EINTR) continue;
     if (errno == ENOBUFS) return fail_errno(ENOBUFS, name_ + ": the kernel dropped answers");
     if (errno != EAGAIN) return fail_errno(errno, name_ + ": receive");
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+    const auto left = deadline.left();
     if (left.count() <= 0) return fail(Errc::timed_out, name_ + ": no answer from the kernel");
     pollfd poll{fd(), POLLIN, 0};
     ::poll(&poll, 1, static_cast<int>(left.count()));
@@ -123,9 +143,9 @@ std::vector<Failure> Socket::transact(Batch& batch) {
   };
   if (const auto sent = send(batch, NLM_F_ACK); !sent) return all_from(0, sent.error());
 
-  const auto end = Clock::now() + answer_deadline;
+  Deadline deadline(answer_deadline);
   for (;;) {
-    const auto datagram = receive(end);
+    const auto datagram = receive(deadline);
     stale_ = !datagram;
     if (!datagram) return all_from(0, datagram.error());
     MessageCursor messages(*datagram);
@@ -145,30 +165,33 @@ std::vector<Failure> Socket::transact(Batch& batch) {
 
 Result<void> Socket::query(Batch& batch, const Visit& visit) {
   if (const auto sent = send(batch, NLM_F_ACK); !sent) return fail(sent.error());
-  auto end = Clock::now() + answer_deadline;
+  Deadline deadline(answer_deadline);
   bool interrupted = false;
   for (;;) {
-    const auto datagram = receive(end);
-    stale_ = !datagram;
-    if (!datagram) return fail(datagram.error());
-    if (!datagram->empty()) end = Clock::now() + answer_deadline;
-    MessageCursor messages(*datagram);
-    while (const auto message = messages.next()) {
-      if (message->header.nlmsg_seq != batch.first_sequence()) continue;
-      interrupted = interrupted || (message->header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
-      if (message->header.nlmsg_type == NLMSG_ERROR || message->header.nlmsg_type == NLMSG_DONE) {
-        if (const int error = error_of(*message); error != 0) return fail_errno(error, name_);
-        if (interrupted) return fail(Errc::interrupted, name_ + ": the kernel changed during a dump");
-        return {};
+    const auto datagrams = receive_some(deadline, datagram_count);
+    stale_ = !datagrams;
+    if (!datagrams) return fail(datagrams.error());
+    for (const auto datagram : *datagrams) {
+      if (!datagram.empty()) deadline = Deadline(answer_deadline);
+      MessageCursor messages(datagram);
+      while (const auto message = messages.next()) {
+        if (message->header.nlmsg_seq != batch.first_sequence()) continue;
+        interrupted = interrupted || (message->header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
+        if (message->header.nlmsg_type == NLMSG_ERROR || message->header.nlmsg_type == NLMSG_DONE) {
+          if (const int error = error_of(*message); error != 0) return fail_errno(error, name_);
+          if (interrupted) return fail(Errc::interrupted, name_ + ": the kernel changed during a dump");
+          return {};
+        }
+        visit(*message);
       }
-      visit(*message);
     }
   }
 }
 
 Result<void> Socket::receive_notifications(const Visit& visit) {
   for (;;) {
-    const auto datagram = receive(Clock::time_point{});
+    Deadline none{std::chrono::milliseconds(0)};
+    const auto datagram = receive(none);
     if (!datagram) {
       if (datagram.error().code == Errc::timed_out) return {};
       return fail(datagram.error());

@@ -6,9 +6,11 @@
 // a wrong nlmsg_len gets no answer at all (net/netlink/af_netlink.c, netlink_rcv_skb).
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -57,19 +59,33 @@ class Socket {
   struct Close {
     void operator()(nl_sock* socket) const;
   };
-  using Clock = std::chrono::steady_clock;
+  // Starts at the first wait: the kernel has mostly answered by then, and needs no look at the clock.
+  class Deadline {
+   public:
+    explicit Deadline(std::chrono::milliseconds patience) : patience_(patience) {}
+    [[nodiscard]] std::chrono::milliseconds left();
+
+   private:
+    std::chrono::milliseconds patience_;
+    std::optional<std::chrono::steady_clock::time_point> end_;
+  };
+  static constexpr std::size_t datagram_count = 4;
 
   Socket(std::unique_ptr<nl_sock, Close> socket, std::string name);
   [[nodiscard]] Result<void> send(Batch& batch, std::uint16_t flags);
   // Answers that came too late or were part of too many: their room is needed.
   void discard_stale();
-  // One datagram from the kernel, before `end`; empty if one came from somebody else and was dropped.
-  [[nodiscard]] Result<Bytes> receive(Clock::time_point end);
+  // One datagram from the kernel, before the deadline; empty if one came from somebody else and was dropped.
+  [[nodiscard]] Result<Bytes> receive(Deadline& deadline);
+  // As many as have come, from one to `limit`, in one system call; they are valid until the next.
+  [[nodiscard]] Result<std::span<const Bytes>> receive_some(Deadline& deadline, std::size_t limit);
 
   std::unique_ptr<nl_sock, Close> socket_;
   std::string name_;
+  std::array<Bytes, datagram_count> datagrams_;
   std::uint32_t next_sequence_ = 1;
-  std::vector<std::uint8_t> buffer_;
+  // Of several datagrams: memory that no answer fills is never touched.
+  std::unique_ptr<std::uint8_t[]> buffer_;
   bool stale_ = false;  // answers to an earlier batch may still lie in the receive buffer
 };
 

@@ -170,6 +170,18 @@ const Service* ClusterState::service(const ObjectKey& key) const {
   return entry == services_.end() || entry->second.object.ignored ? nullptr : &entry->second.object;
 }
 
+const Service* ClusterState::known_service(const ObjectKey& key) const {
+  const auto entry = services_.find(key);
+  return entry == services_.end() ? nullptr : &entry->second.object;
+}
+
+std::vector<ObjectKey> ClusterState::service_keys() const {
+  std::vector<ObjectKey> keys;
+  keys.reserve(services_.size());
+  for (const auto& [key, held] : services_) keys.push_back(key);
+  return keys;
+}
+
 std::vector<const EndpointSlice*> ClusterState::slices_of(const ObjectKey& service) const {
   std::vector<const EndpointSlice*> slices;
   const auto names = slice_names_.find(service);

@@ -54,6 +54,11 @@ class ClusterState {
 
   // The Service, unless it is absent or ignored.
   [[nodiscard]] const Service* service(const ObjectKey& key) const;
+  // The Service, ignored or not, unless it is absent.
+  [[nodiscard]] const Service* known_service(const ObjectKey& key) const;
+  // Of all Services, ignored ones too, in no order.
+  [[nodiscard]] std::vector<ObjectKey> service_keys() const;
+  [[nodiscard]] std::size_t service_count() const { return services_.size(); }
   // The slices of a Service, ignored ones left out, sorted by name.
   [[nodiscard]] std::vector<const EndpointSlice*> slices_of(const ObjectKey& service) const;
   [[nodiscard]] const Node* node() const { return node_ ? &*node_ : nullptr; }

@@ -369,6 +369,27 @@ std::vector<VirtualServerKey> Ledger::servers() const {
   return keys;
 }
 
+std::vector<ObjectKey> Ledger::claimants(const ObjectId& id, std::size_t limit) const {
+  std::vector<ObjectKey> services;
+  if (const auto* key = std::get_if<VirtualServerKey>(&id)) {
+    if (const auto row = servers_.find(*key); row != servers_.end())
+      for (const auto& claim : row->second.claims) services.push_back(claim.owner->key);
+    if (services.size() > limit) services.resize(limit);
+    return services;
+  }
+  const auto* bound = std::get_if<BoundAddress>(&id);
+  const auto wants = [&](const Owner& owner) {
+    return bound != nullptr ? std::binary_search(owner.addresses.begin(), owner.addresses.end(), bound->address)
+                            : std::binary_search(owner.entries.begin(), owner.entries.end(), std::get<SetEntry>(id));
+  };
+  for (const auto& [key, owner] : owners_) {
+    if (services.size() == limit) break;
+    if (wants(owner)) services.push_back(key);
+  }
+  std::sort(services.begin(), services.end());
+  return services;
+}
+
 bool Ledger::is_actual(const VirtualServerKey& key) const {
   const auto row = servers_.find(key);
   return row != servers_.end() && row->second.actual.has_value();

@@ -93,6 +93,9 @@ class Ledger {
   [[nodiscard]] std::size_t conflict_count() const { return contested_.size(); }
   [[nodiscard]] std::vector<VirtualServerKey> servers() const;
   [[nodiscard]] std::size_t server_count() const { return servers_.size(); }
+  // The Services that want this row, at most `limit`; of a virtual server the one that has it first. O(Services) unless
+  // it is a virtual server.
+  [[nodiscard]] std::vector<ObjectKey> claimants(const ObjectId& id, std::size_t limit) const;
   [[nodiscard]] bool is_actual(const VirtualServerKey& key) const;
   // Whether it is, may be, or should be in the kernel.
   [[nodiscard]] bool knows(const VirtualServerKey& key) const { return servers_.contains(key); }

@@ -1,7 +1,6 @@
 #include "scheduler/endpoints.hpp"
 
 #include <algorithm>
-#include <functional>
 
 namespace ipvsd {
 namespace {
@@ -18,15 +17,36 @@ Destination destination_of(const Candidate& candidate) {
   return destination;
 }
 
-// The candidates that `use` takes, of which the ready ones go before those that only fall back.
-template <class Use>
-std::vector<Destination> ready_else_fallback(std::span<const Candidate> candidates, Use use_ready, Use use_fallback) {
+// What decides about one list.
+struct ListRule {
+  TrafficPolicy policy;
+  Topology topology;
+  std::string_view node_name;
+  std::string_view zone;
+
+  // `falling_back`: nobody is ready, so those who terminate and still serve stand in, whatever the hints say.
+  [[nodiscard]] Standing standing(const Candidate& candidate, bool falling_back) const {
+    if (policy == TrafficPolicy::local && !candidate.local) return Standing::on_other_node;
+    if (falling_back) return candidate.fallback ? Standing::in : Standing::not_ready;
+    if (!candidate.ready) return candidate.fallback ? Standing::terminating : Standing::not_ready;
+    if (policy == TrafficPolicy::local) return Standing::in;
+    if (topology == Topology::same_node && !names(candidate.source->for_nodes, node_name))
+      return Standing::hinted_elsewhere;
+    if (topology == Topology::same_zone && !names(candidate.source->for_zones, zone)) return Standing::hinted_elsewhere;
+    return Standing::in;
+  }
+
+  [[nodiscard]] bool falls_back(std::span<const Candidate> candidates) const {
+    return std::none_of(candidates.begin(), candidates.end(),
+                        [this](const Candidate& candidate) { return standing(candidate, false) == Standing::in; });
+  }
+};
+
+std::vector<Destination> list_by(const ListRule& rule, std::span<const Candidate> candidates) {
+  const bool falling_back = rule.falls_back(candidates);
   std::vector<Destination> chosen;
   for (const auto& candidate : candidates)
-    if (candidate.ready && use_ready(candidate)) chosen.push_back(destination_of(candidate));
-  if (!chosen.empty()) return chosen;
-  for (const auto& candidate : candidates)
-    if (candidate.fallback && use_fallback(candidate)) chosen.push_back(destination_of(candidate));
+    if (rule.standing(candidate, falling_back) == Standing::in) chosen.push_back(destination_of(candidate));
   return chosen;
 }
 
@@ -85,22 +105,22 @@ Topology topology_of(std::span<const Candidate> candidates, std::string_view nod
 }
 
 Selection select_endpoints(std::span<const Candidate> candidates, std::string_view node_name, std::string_view zone) {
-  using Use = std::function<bool(const Candidate&)>;
   const Topology topology = topology_of(candidates, node_name, zone);
-  const Use hinted = [&](const Candidate& candidate) {
-    if (topology == Topology::same_node) return names(candidate.source->for_nodes, node_name);
-    if (topology == Topology::same_zone) return names(candidate.source->for_zones, zone);
-    return true;
-  };
-  const Use everywhere = [](const Candidate&) { return true; };
-  const Use here = [](const Candidate& candidate) { return candidate.local; };
-
   Selection selection;
-  selection.cluster = ready_else_fallback<Use>(candidates, hinted, everywhere);
-  selection.local = ready_else_fallback<Use>(candidates, here, here);
+  selection.cluster = list_by({TrafficPolicy::cluster, topology, node_name, zone}, candidates);
+  selection.local = list_by({TrafficPolicy::local, topology, node_name, zone}, candidates);
   selection.has_any =
       std::any_of(candidates.begin(), candidates.end(), [](const Candidate& c) { return c.ready || c.fallback; });
   return selection;
+}
+
+std::vector<Standing> standings(std::span<const Candidate> candidates, TrafficPolicy policy, std::string_view node_name,
+                                std::string_view zone) {
+  const ListRule rule{policy, topology_of(candidates, node_name, zone), node_name, zone};
+  const bool falling_back = rule.falls_back(candidates);
+  std::vector<Standing> all;
+  for (const auto& candidate : candidates) all.push_back(rule.standing(candidate, falling_back));
+  return all;
 }
 
 }  // namespace ipvsd

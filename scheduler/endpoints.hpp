@@ -43,4 +43,16 @@ struct Selection {
 [[nodiscard]] Selection select_endpoints(std::span<const Candidate> candidates, std::string_view node_name,
                                          std::string_view zone);
 
+// Where a candidate stands to one of the lists.
+enum class Standing : std::uint8_t {
+  in,
+  not_ready,         // neither ready, nor terminating and still serving
+  terminating,       // still serves, but others are ready
+  on_other_node,     // policy Local
+  hinted_elsewhere,  // the hints keep it for other zones or nodes
+};
+// For each candidate, by the rules of select_endpoints(): "in" are those of its list for the policy.
+[[nodiscard]] std::vector<Standing> standings(std::span<const Candidate> candidates, TrafficPolicy policy,
+                                              std::string_view node_name, std::string_view zone);
+
 }  // namespace ipvsd

@@ -52,6 +52,7 @@ struct OwnConfig {
   std::chrono::seconds audit_period{300};                       // ipvsd.auditPeriod: one pass over all of IPVS
   std::uint32_t external_mark_mask = 0x307f;                    // ipvsd.externalMarkMask; 0: no marks
   std::chrono::seconds drain_timeout{0};                        // ipvsd.drainTimeout; 0: none
+  std::string ctl_socket = "/run/kube-ipvsd/ctl.sock";          // ipvsd.ctlSocket: where kube-ipvsctl asks; or "none"
 };
 
 struct Config {

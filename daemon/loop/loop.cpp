@@ -72,11 +72,14 @@ Result<void> Loop::run() {
     report_watches(std::chrono::steady_clock::now());
     if (options_.once && !more && parts_.reconciler.synced())
       if (const auto result = once_result()) return *result;
+    more = parts_.answer({parts_.reconciler, Moment::now(), last_event_, parts_.rules_in_place()}) || more;
   }
 }
 
 void Loop::take_events() {
-  for (auto& event : parts_.inbox.take()) {
+  auto events = parts_.inbox.take();
+  if (!events.empty()) last_event_ = Moment::now();
+  for (auto& event : events) {
     count(event, parts_.metrics);
     parts_.reconciler.apply(std::move(event));
   }

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "daemon/loop/inbox.hpp"
+#include "daemon/loop/loop_view.hpp"
 #include "daemon/loop/reconciler.hpp"
 #include "daemon/serve/health.hpp"
 #include "daemon/serve/metrics.hpp"
@@ -30,6 +31,8 @@ class Loop {
     // What changed of the health checks, once the kernel has it; and where they are answered.
     std::function<void(std::vector<HealthCheckChange>, const ListenAddresses&)> health_checks = {};
     std::function<void(const ServiceNotice&)> notice = {};
+    // Lets somebody look, once a turn; returns whether another waits to.
+    std::function<bool(const LoopView&)> answer = [](const LoopView&) { return false; };
   };
   struct Options {
     bool once = false;  // end after the first full sync, with an error if part of it keeps failing
@@ -57,6 +60,7 @@ class Loop {
   Parts parts_;
   Options options_;
   Fd epoll_;
+  std::optional<Moment> last_event_;
   Instant next_drain_poll_{};
   Instant next_audit_{};
   bool pending_ = false;  // something waits to be written, and health knows

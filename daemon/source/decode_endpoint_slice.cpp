@@ -71,6 +71,8 @@ std::vector<Endpoint> decode_endpoints(const JsonValue& root, EndpointSlice& sli
         const auto hints = item.field("hints");
         endpoint.for_zones = decode_names(hints.field("forZones"));
         endpoint.for_nodes = decode_names(hints.field("forNodes"));
+        const auto target = item.field("targetRef");
+        if (target.field("kind").text() == "Pod") endpoint.pod = target.field("name").name();
         const auto address = first_address(item, slice);
         if (!address) return;
         endpoint.address = *address;

@@ -115,6 +115,22 @@ schema() {
 schema $ctl dump -o json
 schema $ctl dump -o json --members
 schema $ctl dump -o json 192.0.2.1
+schema $ctl dump -o json --all
+
+# The other forms say the same.
+/usr/bin/python3 -c '
+import json, subprocess, yaml
+dump = lambda form: subprocess.run(["'$ctl'", "dump", "--all", "-o", form], check=True, capture_output=True).stdout
+assert yaml.safe_load(dump("yaml")) == json.loads(dump("json"))' || failed "YAML and JSON are not equal"
+$ctl dump -o dot $tcp | grep -qF '"10.0.0.1:80/TCP" -> "endpoint 10.1.0.1:8080" [label="1"];' || failed "the graph"
+$ctl dump $tcp -o wide | grep -q '^  10.1.0.10:80 ' || failed "the wide table"
+long=$($ctl dump | wc -L)
+[ "$long" -gt 100 ] || failed "without a terminal nothing is left out"
+fits() { [ "$(TERM=xterm script -qec "stty cols $1; $ctl dump" /dev/null </dev/null | tr -d '\r' | sed 's/\x1b\[[0-9]*m//g' | wc -L)" -le "$1" ]; }
+fits 100 || failed "the table at 100 columns"
+[ -n "$(TERM=xterm script -qec "$ctl dump" /dev/null </dev/null | grep $'\033')" ] || failed "colour on a terminal"
+[ -z "$(TERM=xterm NO_COLOR=1 script -qec "$ctl dump" /dev/null </dev/null | grep $'\033')" ] || failed "NO_COLOR"
+[ -z "$($ctl dump | grep $'\033')" ] || failed "no colour without a terminal"
 
 # query SELECTOR PYTHON-EXPRESSION over `dump`
 query() {
@@ -135,6 +151,40 @@ until [ "$(query 127.0.0.1:7777/udp 'dump["virtualServers"][0]["statistics"]["in
   [ $SECONDS -lt $deadline ] || { failed "counters"; break; }
 done
 
+# A connection that is open, in the kernel's table and in ours.
+ipvsadm -A -t 127.0.0.1:7777 -s rr && ipvsadm -a -t 127.0.0.1:7777 -r 127.0.0.1:7779 -m
+/usr/bin/python3 -c '
+import socket, sys
+server = socket.create_server(("127.0.0.1", 7779))
+client = socket.create_connection(("127.0.0.1", 7777))
+accepted, _ = server.accept()
+print(client.getsockname()[1], flush=True)
+sys.stdin.read()' <> <(:) >/run/port &
+holder=$!
+deadline=$((SECONDS + 20))
+until [ -s /run/port ] || [ $SECONDS -ge $deadline ]; do :; done
+port=$(cat /run/port)
+found=$($ctl dump 127.0.0.1:7777/tcp --connections -o json |
+  /usr/bin/python3 -c 'import json, sys; print(*[(c["clientPort"], c["destinationPort"], c["state"]) for c in json.load(sys.stdin)["connections"]])')
+equal "a connection" "($port, 7779, 'ESTABLISHED')" "$found"
+$ctl dump 127.0.0.1:7777/tcp --connections | grep -q "^TCP *127.0.0.1:$port *127.0.0.1:7777 *127.0.0.1:7779 *ESTABLISHED" ||
+  failed "a connection in the table"
+equal "connections that are not selected" 0 \
+  "$($ctl dump 10.0.0.9 --connections -o json | /usr/bin/python3 -c 'import json, sys; print(len(json.load(sys.stdin)["connections"]))')"
+schema $ctl dump --connections -o json
+kill $holder
+
+# Settings and rules, against the programs that show them.
+equal "timeouts" "$(ipvsadm -Ln --timeout | grep -oE '[0-9]+' | xargs)" \
+  "$(query "" '*dump["timeouts"].values()')"
+equal "a sysctl" "$(cat /proc/sys/net/ipv4/vs/conn_reuse_mode)" "$(query "" 'dump["sysctls"]["net.ipv4.vs.conn_reuse_mode"]')"
+equal "no rules" "[[], []]" "$(query "" '[r["chains"] for r in dump["rules"]]')"
+iptables -t nat -N KUBE-SERVICES && iptables -t nat -A PREROUTING -j KUBE-SERVICES &&
+  iptables -t nat -A KUBE-SERVICES -d 10.0.0.0/8 -m comment --comment 'a "word"' -j RETURN
+equal "rules" "$(iptables-save -t nat | grep -e '^-A.*KUBE-' | sed 's/^-A [^ ]* //' | sort)" \
+  "$(query "" '*sorted(rule for chain in dump["rules"][0]["chains"] for rule in chain["rules"]), sep="\n"')"
+$ctl dump --rules | grep -q '^    -d 10.0.0.0/8 -m comment' || failed "rules in the table"
+
 # ends STATUS WORDS COMMAND...: fails with one line that has the words
 ends() {
   local wanted=$1 words=$2 text
@@ -143,7 +193,8 @@ ends() {
   equal "status of $*" "$wanted" $?
   [[ $text == *"$words"* && $text != *$'\n'* ]] || failed "$*: $text"
 }
-ends 2 "accepted are an address" $ctl dump nonsense
+ends 2 "accepted are an address" $ctl dump no_sense
+ends 2 "run kube-ipvsd, or say --manifests" $ctl dump nonsense
 ends 2 "accepted are table" $ctl dump -o xml
 ends 1 "needs root or CAP_NET_ADMIN" setpriv --reuid nobody --clear-groups $ctl dump
 ends 1 "ENOSPC" sh -c "$ctl dump >/dev/full"

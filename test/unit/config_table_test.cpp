@@ -58,6 +58,8 @@ const std::map<std::string, std::vector<std::string>> wrong_values{
     {"healthzBindAddress", {"here", "10.0.0.1:0", "10.0.0.1:65536", "fd00::1:x", "localhost:10256"}},
     {"metricsBindAddress", {"here", "10.0.0.1:0", "\"[10.0.0.1]:80\"", "\":10249\""}},
     {"bindAddressHardFail", {"maybe", "1"}},
+    {"ipvsd.externalMarkMask", {"0x4001", "0xffffffff", "0x", "0xg"}},
+    {"ipvsd.ctlSocket", {"run/ctl.sock", "nowhere"}},
     {"hostnameOverride", {"a/b", "a b", "-a", "a_b"}},
     {"detectLocalMode", {"Magic", "clustercidr"}},
     {"detectLocal.bridgeInterface", {"a-name-too-long1", "a/b"}},

@@ -9,7 +9,7 @@ import re
 import sys
 
 KNOWN = {"$schema", "$defs", "$ref", "title", "description", "type", "required", "properties", "items", "const", "enum",
-         "minimum", "maximum", "pattern", "oneOf"}
+         "minimum", "maximum", "pattern", "oneOf", "additionalProperties"}
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int}
 
 
@@ -50,6 +50,9 @@ def check(value, schema, root, path):
                 yield from check(member, schema["properties"][name], root, f"{path}/{name}")
             else:
                 yield f"{path}: {name} is not in the schema"
+    if "additionalProperties" in schema:
+        for name, member in value.items():
+            yield from check(member, schema["additionalProperties"], root, f"{path}/{name}")
     if "items" in schema:
         for index, item in enumerate(value):
             yield from check(item, schema["items"], root, f"{path}/{index}")
