@@ -7,123 +7,19 @@
 #include "daemon/loop/reconciler.hpp"
 #include "test/fake/fake_kernel.hpp"
 #include "test/unit/objects.hpp"
+#include "test/unit/random_cluster.hpp"
 
 using namespace ipvsd;
 using namespace ipvsd::test;
 
 namespace {
 
-class Node1 {
+class Node1 : public SimulatedNode {
  public:
-  Node1() { kernel.add_node_address("eth0", "192.168.77.2", 24); }
-
-  void start() {
-    reconciler.emplace(kernel, Policy{{"rr", 0}, "here"}, std::nullopt, 1,
-                       [this](const std::string& text) { log.push_back(text); });
-    REQUIRE(reconciler->start());
-    for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
-      reconciler->apply(ReplaceBegin{kind});
-      for (const auto& [key, object] : objects)
-        if (kind_of(object) == kind) reconciler->apply(Upsert{object});
-      reconciler->apply(ReplaceEnd{kind});
-    }
-    settle();
-  }
-  void apply(const Object& object) {
-    objects[{kind_of(object), key_of(object)}] = object;
-    if (reconciler) reconciler->apply(Upsert{object});
-  }
-  void remove(Kind kind, const ObjectKey& key) {
-    objects.erase({kind, key});
-    if (reconciler) reconciler->apply(Remove{kind, key});
-  }
-  // Steps, with time passing, until nothing is left to do. Bounded: an endless retry is a failure.
-  void settle() {
-    for (int i = 0; i < 2000; ++i) {
-      for (const auto& notification : kernel.notifications()) reconciler->notice(notification);
-      const bool more = reconciler->step(now);
-      reconciler->poll_drains(now, 64);
-      if (!more && reconciler->idle() && !reconciler->draining()) return;
-      now += std::chrono::milliseconds(100);
-    }
-    FAIL("does not settle");
-  }
+  Node1() : SimulatedNode(kernel) { kernel.add_node_address("eth0", "192.168.77.2", 24); }
 
   FakeKernel kernel;
-  std::optional<Reconciler> reconciler;
-  std::map<std::pair<Kind, ObjectKey>, Object> objects;
-  std::vector<std::string> log;
-  Instant now{};
 };
-
-Service random_service(std::mt19937& random, int i) {
-  auto service = cluster_ip_service("s" + std::to_string(i), "10.96.0." + std::to_string(1 + i % 6));
-  service.created = std::chrono::sys_seconds(std::chrono::seconds(i));
-  const auto chance = [&](unsigned n) { return random() % n == 0; };
-  if (chance(2)) service.ports.push_back({"dns", Protocol::udp, Port{53}, Port{}});
-  if (chance(3)) {
-    service.type = ServiceType::node_port;
-    service.ports[0].node_port = Port{static_cast<std::uint16_t>(30000 + i)};
-  }
-  if (chance(4)) service.external_ips = {ip("203.0.113." + std::to_string(random() % 3))};
-  if (chance(4)) {
-    service.type = ServiceType::load_balancer;
-    service.load_balancer_ips = {ip("198.51.100." + std::to_string(random() % 3))};
-    if (chance(2)) service.source_ranges = {*Cidr::parse("192.0.2.0/24"), *Cidr::parse("192.168.0.0/16")};
-    if (chance(2)) service.external_policy = TrafficPolicy::local;
-  }
-  if (chance(4)) service.affinity = std::chrono::seconds(60 + i);
-  if (chance(5)) service.cluster_ips.push_back(ip("fd00:10:96::" + std::to_string(i + 1)));
-  if (chance(8)) service.ignored = true;
-  return service;
-}
-
-EndpointSlice random_slice(std::mt19937& random, int i) {
-  std::vector<Endpoint> endpoints;
-  for (unsigned n = random() % 4; n > 0; --n) {
-    Endpoint one =
-        endpoint("10.244.1." + std::to_string(random() % 8), random() % 4 != 0, random() % 2 == 0 ? "here" : "there");
-    one.terminating = random() % 4 == 0;
-    one.serving = one.ready || random() % 2 == 0;
-    endpoints.push_back(one);
-  }
-  auto result = slice("s" + std::to_string(i % 12), endpoints, std::to_string(i));
-  if (random() % 2 == 0) result.ports.push_back({"dns", Protocol::udp, Port{5353}});
-  return result;
-}
-
-// Some history of a cluster: every object changes several times, some go.
-void random_history(Node1& node, std::mt19937& random, int length) {
-  for (int n = 0; n < length; ++n) {
-    const int i = static_cast<int>(random() % 12);
-    switch (random() % 5) {
-      case 0:
-      case 1: node.apply(random_service(random, i)); break;
-      case 2:
-      case 3: node.apply(random_slice(random, static_cast<int>(random() % 20))); break;
-      default:
-        if (random() % 2 == 0)
-          node.remove(Kind::service, {"default", "s" + std::to_string(i)});
-        else
-          node.remove(Kind::endpoint_slice, slice("s" + std::to_string(i), {}, std::to_string(i)).key);
-    }
-    if (node.reconciler && random() % 4 == 0) (void)node.reconciler->step(node.now);
-  }
-}
-
-// What a daemon makes of the final objects in an empty kernel.
-std::string from_scratch(const Node1& history) {
-  Node1 fresh;
-  fresh.objects = history.objects;
-  fresh.start();
-  return fresh.kernel.text();
-}
-
-// 31 bits, so that it can be typed in again: IPVSD_SEED.
-std::uint32_t first_seed() {
-  const char* given = std::getenv("IPVSD_SEED");
-  return given != nullptr ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10)) : 1;
-}
 
 }  // namespace
 
@@ -136,7 +32,7 @@ TEST_CASE("any history ends where a fresh start with the final objects ends") {
     node.start();
     random_history(node, random, 60);
     node.settle();
-    REQUIRE(node.kernel.text() == from_scratch(node));
+    REQUIRE(node.kernel.text() == from_scratch(node.objects));
   }
 }
 
@@ -159,7 +55,7 @@ TEST_CASE("faults delay, and change nothing in the end") {
     random_history(node, random, 80);
     faulty = false;
     node.settle();
-    REQUIRE(node.kernel.text() == from_scratch(node));
+    REQUIRE(node.kernel.text() == from_scratch(node.objects));
   }
 }
 
@@ -180,7 +76,7 @@ TEST_CASE("a restart at any moment loses nothing and rewrites nothing") {
     if (changed) random_history(node, random, 10);  // while nobody watched
     (void)node.kernel.take_log();
     node.start();
-    REQUIRE(node.kernel.text() == from_scratch(node));
+    REQUIRE(node.kernel.text() == from_scratch(node.objects));
     if (settled && !changed) REQUIRE(node.kernel.take_log().empty());
   }
 }
@@ -297,7 +193,7 @@ TEST_CASE("an error that stays is met with patience, whatever it is") {
     CHECK(attempts <= 15);
     node.kernel.fault = nullptr;
     node.settle();
-    CHECK(node.kernel.text() == from_scratch(node));
+    CHECK(node.kernel.text() == from_scratch(node.objects));
   }
 }
 
@@ -331,7 +227,7 @@ TEST_CASE("what holds addresses and entries is made anew when it was taken away"
   while (!node.reconciler->audit(1)) {
   }
   node.settle();
-  CHECK(node.kernel.text() == from_scratch(node));
+  CHECK(node.kernel.text() == from_scratch(node.objects));
 }
 
 TEST_CASE("the audit finds what nobody announced") {
