@@ -404,8 +404,13 @@ std::vector<DestinationKey> Ledger::wanted(const VirtualServerKey& key) const {
   std::vector<DestinationKey> keys;
   const auto row = servers_.find(key);
   if (row == servers_.end() || row->second.claims.empty()) return keys;
-  for (const auto& destination : row->second.claims.front().destinations) keys.push_back(destination.key);
-  return keys;
+  const Claim& claim = row->second.claims.front();
+  for (const auto& destination : claim.destinations) keys.push_back(destination.key);
+  if (claim.outside == Mark{}) return keys;
+  const auto outside = wanted({IpAddress::any(key.family()), Protocol::none, Port{}, claim.outside.value});
+  std::vector<DestinationKey> all;
+  std::set_union(keys.begin(), keys.end(), outside.begin(), outside.end(), std::back_inserter(all));
+  return all;
 }
 
 bool Ledger::awaits_binding(const IpAddress& address) const {
