@@ -279,3 +279,14 @@ TEST_CASE("settings of a family that the node does not serve") {
   config.detect_local_mode = DetectLocalMode::bridge_interface;
   CHECK_FALSE(check_families(config, {true, false}).fatal);
 }
+
+TEST_CASE("a Node whose pods' addresses are of no use") {
+  auto config = default_config();
+  const std::vector<Cidr> ipv4{*Cidr::parse("10.244.1.0/24")};
+  CHECK_FALSE(check_pod_cidrs(config, {}, {true, true}));
+  config.detect_local_mode = DetectLocalMode::node_cidr;
+  CHECK_FALSE(check_pod_cidrs(config, ipv4, {true, true}));
+  REQUIRE(check_pod_cidrs(config, {}, {true, true}));
+  CHECK_THAT(*check_pod_cidrs(config, {}, {true, true}), Catch::Contains("the Node has no spec.podCIDRs"));
+  CHECK_THAT(*check_pod_cidrs(config, ipv4, {false, true}), Catch::Contains("of a family that is not served"));
+}
