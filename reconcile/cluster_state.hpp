@@ -34,6 +34,7 @@ class ClusterState {
   [[nodiscard]] std::size_t touched() const { return touched_.size(); }
   // After a change of the node, everything.
   void touch_all();
+  void touch(const ObjectKey& service);
 
   // --- what has changed since the last take, for metrics ---
   using TriggerTime = std::chrono::sys_time<std::chrono::nanoseconds>;
@@ -73,7 +74,6 @@ class ClusterState {
   void remove_slice(const ObjectKey& key);
   void keep(Kind kind, const ObjectKey& key);
   void sweep(Kind kind);
-  void touch(const ObjectKey& service);
   void note_trigger(const EndpointSlice& slice, const std::optional<TriggerTime>& triggered);
   void join(const EndpointSlice& slice);
   void part(const EndpointSlice& slice);

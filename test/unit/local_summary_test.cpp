@@ -25,7 +25,7 @@ Service checked_service(const std::string& name, std::uint16_t port, std::vector
 LocalEndpoints local(const Service& service, const std::vector<EndpointSlice>& slices, const Policy& with = policy) {
   std::vector<const EndpointSlice*> pointers;
   for (const auto& slice : slices) pointers.push_back(&slice);
-  return desired(service, pointers, with, {}).local;
+  return desired(service, pointers, with, {}, {}).local;
 }
 
 using Ready = std::array<std::optional<std::uint32_t>, 2>;

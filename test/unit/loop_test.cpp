@@ -134,26 +134,34 @@ TEST_CASE("an API server that is slow to answer turns no health red, rules that 
     while (!condition() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
     return condition();
   };
+  const auto eligible = [&] { return running.health.answer(Moment::now()).eligible; };
   // Node events before the first complete view wait for nothing.
   node.eligible = false;
   running.inbox.push({Upsert{node}});
-  REQUIRE(within([&] { return !running.health.answer(Moment::now()).eligible; }));
-  CHECK(healthy());
-  // Taken back, and the Node's deletion leaves it as it was last.
+  const bool tainted = within([&] { return !eligible(); });
+  const bool healthy_before = healthy();
   node.eligible = true;
   running.inbox.push({Upsert{node}});
-  REQUIRE(within([&] { return running.health.answer(Moment::now()).eligible; }));
+  const bool untainted = within(eligible);
+  // The Node's deletion leaves it as it was last.
   node.eligible = false;
   running.inbox.push({Upsert{node}});
   running.inbox.push({Remove{Kind::node, {"", "here"}}});
-  REQUIRE(within([&] { return !running.health.answer(Moment::now()).eligible; }));
+  const bool deleted = within([&] { return !eligible(); });
   running.push_everything();
-  CHECK(within([&] { return !healthy(); }));
+  const bool red = within([&] { return !healthy(); });
   running.rules_in_place = true;
   running.inbox.wake();
-  CHECK(within([&] { return running.synced() && healthy(); }));
+  const bool green = within([&] { return running.synced() && healthy(); });
   ::eventfd_write(running.signals.get(), 1);
   loop.join();
+  CHECK(tainted);
+  CHECK(healthy_before);
+  CHECK(untainted);
+  CHECK(deleted);
+  CHECK(red);
+  CHECK(green);
+  CHECK_FALSE(eligible());
 }
 
 TEST_CASE("changes are pending until they are written") {
@@ -167,14 +175,14 @@ TEST_CASE("changes are pending until they are written") {
       if (std::chrono::steady_clock::now() > deadline) return false;
     return true;
   };
-  CHECK(becomes("endpoint_changes_pending 1\n"));
-  CHECK(becomes("service_changes_pending 1\n"));
+  const bool pend = becomes("endpoint_changes_pending 1\n") && becomes("service_changes_pending 1\n");
   running.rules_in_place = true;
   running.inbox.wake();
-  CHECK(becomes("endpoint_changes_pending 0\n"));
-  CHECK(becomes("service_changes_pending 0\n"));
+  const bool written = becomes("endpoint_changes_pending 0\n") && becomes("service_changes_pending 0\n");
   ::eventfd_write(running.signals.get(), 1);
   loop.join();
+  CHECK(pend);
+  CHECK(written);
 }
 
 TEST_CASE("a signal ends the loop, and what is in the kernel stays") {
