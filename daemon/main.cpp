@@ -272,7 +272,13 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
     if (wrote && *wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));
     inbox.wake();
   });
+  std::optional<std::string> told;
   const auto want_rules = [&](const Node* node) {
+    if (node != nullptr) {
+      auto wrong = check_pod_cidrs(config, node->pod_cidrs, policy.serves);
+      if (wrong && wrong != told) warn(*wrong);
+      told = std::move(wrong);
+    }
     for (const auto family : served) rules.want(family, rules_config(config, node, family));
   };
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.

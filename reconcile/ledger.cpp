@@ -433,6 +433,7 @@ Ledger::Size Ledger::actual_size() const {
 bool Ledger::is_written(const ServerRow& row) const {
   const auto& claim = row.claims.front();
   if (!row.actual || *row.actual != claim.server || doubtful_servers_.contains(claim.server.key)) return false;
+  if (row.actual_outside != claim.outside || row.outside_doubtful) return false;
   auto have = row.actual_destinations.begin();
   for (const auto& want : claim.destinations) {
     for (; have != row.actual_destinations.end() && have->key < want.key; ++have)

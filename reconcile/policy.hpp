@@ -25,7 +25,7 @@ struct Policy {
   // `by_pod_cidrs` the Node's podCIDRs decide instead.
   std::array<bool, 2> knows_outside{};
   bool by_pod_cidrs = false;
-  std::uint32_t outside_mask = 0;  // the bits for marks of outside clients; 0: no marks
+  std::uint32_t outside_mask = 0;                       // the bits for marks of outside clients; 0: no marks
   std::optional<std::chrono::seconds> drain_timeout{};  // at the latest, a draining destination is removed after this
 };
 

@@ -58,6 +58,8 @@ Result<void> Loop::watch(int fd) {
 Result<void> Loop::run() {
   for (const int fd : {parts_.signal_fd, parts_.inbox.fd(), parts_.kernel.notification_fd()})
     if (const auto watched = watch(fd); !watched) return watched;
+  // From now on a change that waits too long counts; before the first complete view of the API none does.
+  for (const auto family : families) parts_.health.updated(family, Moment::now());
   bool more = true;
   for (;;) {
     std::array<epoll_event, 4> events{};
