@@ -91,6 +91,7 @@ struct Metrics::Series {
     Counter* lists;
     Counter* restarts;
     Counter* rejected;
+    Gauge* up = nullptr;  // only once something is known: without an API server there is no watch
   };
   std::array<PerFamily, families.size()> per_family{};
   std::array<PerResource, resource_labels.size()> per_resource{};
@@ -189,7 +190,8 @@ void Metrics::Series::register_ours(std::string_view version) {
   dirty = &gauge("kube_ipvsd_dirty_objects", "Objects whose desired state is not in the kernel yet");
   retries = &counter("kube_ipvsd_retries_total", "Objects tried again after a failure");
   conflicts = &gauge("kube_ipvsd_conflicts", "Frontends that more than one Service claims");
-  draining = &gauge("kube_ipvsd_draining_virtual_servers", "Virtual servers with destinations that only finish their connections");
+  draining = &gauge("kube_ipvsd_draining_virtual_servers",
+                    "Virtual servers with destinations that only finish their connections");
   audits = &counter("kube_ipvsd_audits_total", "Finished checking passes over all of the kernel's state");
   gauge("kube_ipvsd_build_info", "Always 1; the version is a label", {{"version", std::string(version)}}).Set(1);
 }
@@ -257,6 +259,13 @@ void Metrics::watch_events(Kind kind, std::size_t count) {
 }
 void Metrics::watch_list(Kind kind) { series_->per_resource[index(kind)].lists->Increment(); }
 void Metrics::watch_restart(Kind kind) { series_->per_resource[index(kind)].restarts->Increment(); }
+void Metrics::set_watch_up(Kind kind, bool up) {
+  auto& gauge = series_->per_resource[index(kind)].up;
+  if (gauge == nullptr)
+    gauge = &series_->gauge("kube_ipvsd_watch_up", "1 while the API server answers the watch, or the list before it",
+                            {{"resource", resource_labels[index(kind)]}});
+  gauge->Set(up ? 1 : 0);
+}
 void Metrics::rejected_object(Kind kind) { series_->per_resource[index(kind)].rejected->Increment(); }
 void Metrics::set_conflicts(std::size_t count) { series_->conflicts->Set(number(count)); }
 void Metrics::set_draining_servers(std::size_t count) { series_->draining->Set(number(count)); }
