@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <fstream>
@@ -161,9 +162,8 @@ int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, L
   return ended ? 0 : give_up(ended.error());
 }
 
-int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, const Fd& signals) {
-  const Config& config = flags.config;
-  Iptables iptables(forced_backend(config));
+// The families that have an iptables backend. IPv4 must; without one for IPv6 there are no IPv6 Services.
+Result<std::vector<Family>> served_families(Iptables& iptables) {
   std::vector<Family> served;
   for (const auto family : families) {
     const auto backend = iptables.backend(family);
@@ -172,11 +172,32 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
     } else if (family == Family::ipv6 &&
                (backend.error().code == Errc::unsupported || backend.error().code == Errc::not_found)) {
       spdlog::warn("{}: no IPv6 Services on this node", backend.error().message());
-      policy.serves[static_cast<std::size_t>(family)] = false;
     } else {
-      return give_up(backend.error());
+      return fail(backend.error());
     }
   }
+  return served;
+}
+
+// What needs privilege, ahead of a daemon that has none: modules (open() loads most; iptables-legacy asks for its own)
+// and kernel parameters.
+int init_only(const Config& config, const Policy& policy, LinuxKernel& kernel) {
+  Iptables iptables(forced_backend(config));
+  if (const auto served = served_families(iptables); !served) return give_up(served.error());
+  if (const auto probed = kernel.ipvs().probe_scheduler(policy.scheduler.name); !probed) return give_up(probed.error());
+  set_kernel_parameters(config, kernel);
+  spdlog::info("modules are loaded and kernel parameters are set");
+  return 0;
+}
+
+int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, const Fd& signals) {
+  const Config& config = flags.config;
+  Iptables iptables(forced_backend(config));
+  const auto served = served_families(iptables);
+  if (!served) return give_up(served.error());
+  for (const auto family : families)
+    policy.serves[static_cast<std::size_t>(family)] =
+        std::find(served->begin(), served->end(), family) != served->end();
   SoleWriter sole([&] { return another_proxy(config); });
   if (!wait_until_alone(sole, signals)) return 0;
 
@@ -204,7 +225,7 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
     inbox.wake();
   });
   const auto want_rules = [&](const Node* node) {
-    for (const auto family : served) rules.want(family, rules_config(config, node, family));
+    for (const auto family : *served) rules.want(family, rules_config(config, node, family));
   };
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
@@ -252,7 +273,7 @@ int run(int argc, char** argv) {
   if (!policy) return give_up(policy.error());
   // Before anything of the node is changed: a kubeconfig that cannot be used is a mistake to tell at once.
   ApiAccess access;
-  if (flags->manifests.empty() && !flags->cleanup) {
+  if (flags->manifests.empty() && !flags->cleanup && !flags->init_only) {
     auto read = read_access(*flags);
     if (!read) return give_up(read.error());
     access = std::move(*read);
@@ -262,6 +283,7 @@ int run(int argc, char** argv) {
   auto kernel = LinuxKernel::open();
   if (!kernel) return give_up(kernel.error());
   if (flags->cleanup) return clean_up(*flags, *kernel);
+  if (flags->init_only) return init_only(flags->config, *policy, *kernel);
   return flags->dry_run ? dry_run(*flags, access, *policy, *kernel, signals)
                         : serve(*flags, access, *policy, *kernel, signals);
 }

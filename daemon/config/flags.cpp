@@ -56,6 +56,8 @@ void declare(CLI::App& app, Written& written) {
   app.add_option("--master", flags.master, "URL of the API server; wins over the kubeconfig")->take_last();
   app.add_flag("--dry-run", flags.dry_run, "print what would be changed and touch nothing");
   app.add_flag("--once", flags.once, "end after the first full sync");
+  app.add_flag("--init-only", flags.init_only,
+               "load the kernel modules, set the kernel parameters and end; needs privilege");
   app.add_flag("--cleanup", flags.cleanup, "remove everything of ours from this node and end");
   app.add_flag("--version", flags.version, "print the version and end");
   app.add_option("-v,--v", written.verbosity, "verbosity as kube-proxy counts it: 4 is debug, 6 is trace")->take_last();

@@ -20,6 +20,7 @@ struct Flags {
   std::string master;       // --master: the API server's URL, wins over the kubeconfig's
   bool dry_run = false;     // print the plan, touch nothing
   bool once = false;        // end after the first full sync
+  bool init_only = false;   // load modules and set kernel parameters, then end
   bool cleanup = false;     // remove everything that is ours, then end
   bool version = false;     // print the version, then end
   LogLevel log_level = LogLevel::info;
