@@ -59,7 +59,7 @@ class Ledger {
   void performed(const Operation& operation);
   // An operation on this row may or may not have happened. Until it is seen again or written successfully, the row is
   // taken for neither present nor absent, and never forgotten.
-  void doubt(const ObjectId& id);
+  void doubt(const Operation& operation);
   [[nodiscard]] std::vector<VirtualServerKey> doubtful_servers() const {
     return {doubtful_servers_.begin(), doubtful_servers_.end()};
   }
@@ -87,6 +87,8 @@ class Ledger {
   [[nodiscard]] std::vector<VirtualServerKey> servers() const;
   [[nodiscard]] std::size_t server_count() const { return servers_.size(); }
   [[nodiscard]] bool is_actual(const VirtualServerKey& key) const;
+  // Whether it is, may be, or should be in the kernel.
+  [[nodiscard]] bool knows(const VirtualServerKey& key) const { return servers_.contains(key); }
   struct Size {
     std::size_t servers = 0, destinations = 0, addresses = 0, entries = 0, services = 0;
     friend bool operator==(const Size&, const Size&) = default;
@@ -107,13 +109,18 @@ class Ledger {
     const Owner* owner;
     VirtualServer server;
     std::vector<Destination> destinations;  // sorted by key
+    Mark outside{};
   };
+  // A frontend: a virtual server, its destinations, and the set entry that leads outside clients past it.
   struct ServerRow {
     std::vector<Claim> claims;  // the rightful owner first
     std::optional<VirtualServer> actual;
     std::vector<Destination> actual_destinations;  // sorted by key
-    bool ours = false;                             // may be removed when nobody claims it
-    bool inherited = false;                        // was there at the start, and nobody has claimed it since
+    Mark actual_outside{};
+    bool outside_doubtful = false;
+    Protocol protocol = Protocol::none;  // of the traffic, as its last owner said; none: not known
+    bool ours = false;                   // may be removed when nobody claims it
+    bool inherited = false;              // was there at the start, and nobody has claimed it since
     bool dirty = false;
   };
   struct CountedRow {
@@ -143,12 +150,18 @@ class Ledger {
     return row.ours && (pruning_ || !row.inherited) && serves_[static_cast<std::size_t>(family)];
   }
   void plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan);
+  void plan_outside(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
   void plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
+  void plan_end(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
   [[nodiscard]] bool marks_ownership(const SetEntry& entry) const;
+  [[nodiscard]] bool proves_ownership(const SetEntry& entry) const;
   [[nodiscard]] bool excluded(const VirtualServerKey& key) const;
 
   void performed_server(Verb verb, const VirtualServer& server);
   void performed_destination(Verb verb, const DestinationOf& of);
+  void performed_outside(Verb verb, const SetEntry& entry);
+  bool observed_outside(const VirtualServerKey& key, ServerRow& row, Mark found);
+  std::size_t observed_outside(Family family, const std::vector<SetEntry>& members);
   void forget_if_empty(const VirtualServerKey& key);
 
   std::vector<Cidr> exclude_cidrs_;

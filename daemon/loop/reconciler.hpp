@@ -9,6 +9,7 @@
 
 #include "daemon/loop/executor.hpp"
 #include "reconcile/cluster_state.hpp"
+#include "reconcile/marks.hpp"
 
 namespace ipvsd {
 
@@ -51,6 +52,7 @@ class Reconciler {
   [[nodiscard]] const Tally& tally() const { return executor_.tally(); }
   [[nodiscard]] const Retries& retries() const { return retries_; }
   [[nodiscard]] const Ledger& ledger() const { return ledger_; }
+  [[nodiscard]] const Marks& marks() const { return marks_; }
   [[nodiscard]] const ClusterState& cluster() const { return cluster_; }
 
  private:
@@ -66,6 +68,7 @@ class Reconciler {
   Log warn_;
   ClusterState cluster_;
   Ledger ledger_;
+  Marks marks_;
   Retries retries_;
   Executor executor_;
 
