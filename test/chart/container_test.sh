@@ -51,7 +51,7 @@ fi
 
 container pod.json prepare
 check "the init container ends with status 0" ends 0
-check "it says what it did" says 'info modules are loaded and kernel parameters are set'
+check "it says what it did" says 'info set what needs privileges'
 check "without a warning" not says ' (warning|error) '
 for module in ip_vs ip_vs_rr ip_set xt_set xt_MASQUERADE ip_tables; do
   check "it loaded $module" test -e /sys/module/$module
