@@ -7,6 +7,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <fstream>
@@ -202,9 +203,8 @@ int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, L
   return ended ? 0 : give_up(ended.error());
 }
 
-int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, const Fd& signals) {
-  const Config& config = flags.config;
-  Iptables iptables(forced_backend(config));
+// The families that have an iptables backend. IPv4 must; without one for IPv6 there are no IPv6 Services.
+Result<std::vector<Family>> served_families(Iptables& iptables) {
   std::vector<Family> served;
   for (const auto family : families) {
     const auto backend = iptables.backend(family);
@@ -213,11 +213,21 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
     } else if (family == Family::ipv6 &&
                (backend.error().code == Errc::unsupported || backend.error().code == Errc::not_found)) {
       spdlog::warn("{}: no IPv6 Services on this node", backend.error().message());
-      policy.serves[static_cast<std::size_t>(family)] = false;
     } else {
-      return give_up(backend.error());
+      return fail(backend.error());
     }
   }
+  return served;
+}
+
+int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, const Fd& signals) {
+  const Config& config = flags.config;
+  Iptables iptables(forced_backend(config));
+  const auto served = served_families(iptables);
+  if (!served) return give_up(served.error());
+  for (const auto family : families)
+    policy.serves[static_cast<std::size_t>(family)] =
+        std::find(served->begin(), served->end(), family) != served->end();
   const auto check = check_families(config, policy.serves);
   for (const auto& text : check.warnings) warn(text);
   if (check.fatal) return give_up({Errc::unsupported, 0, *check.fatal});
@@ -279,7 +289,7 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
       if (wrong && wrong != told) warn(*wrong);
       told = std::move(wrong);
     }
-    for (const auto family : served) rules.want(family, rules_config(config, node, family));
+    for (const auto family : *served) rules.want(family, rules_config(config, node, family));
   };
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
@@ -327,6 +337,9 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
 
 // What needs privileges beyond CAP_NET_ADMIN, for an init container.
 int init_only(const Flags& flags, const Policy& policy, LinuxKernel& kernel) {
+  // iptables-legacy needs a module that only its own program loads.
+  Iptables iptables(forced_backend(flags.config));
+  if (const auto served = served_families(iptables); !served) return give_up(served.error());
   if (const auto probed = kernel.ipvs().probe_scheduler(policy.scheduler.name); !probed) return give_up(probed.error());
   const bool all_set = set_kernel_parameters(flags.config, kernel, policy.node_name, [](const Event&) {});
   if (all_set) spdlog::info("set what needs privileges; ending (--init-only)");

@@ -75,6 +75,13 @@ else
 fi
 
 echo
+echo "== chart"
+rm -f build/meson-logs/testlog.json
+meson test -C build --no-rebuild --print-errorlogs --timeout-multiplier 5 --suite chart
+/usr/bin/python3 scripts/tally.py build/meson-logs/testlog.json | tee "$log/tally"
+count "$log/tally" "the chart"
+
+echo
 echo "== kernel"
 test/kernel/run.sh 2>&1 | tee "$log/kernel"
 count "$log/kernel" "the kernel suite"

@@ -219,9 +219,11 @@ void Loop::report_watches(Instant now) {
       {{"services", Kind::service}, {"endpointslices", Kind::endpoint_slice}, {"nodes", Kind::node}}};
   for (const auto& status : parts_.watches())
     for (const auto& [resource, kind] : kinds)
-      if (status.resource == resource)
+      if (status.resource == resource) {
+        parts_.metrics.set_watch_up(kind, status.connected);
         for (auto& reported = reported_watches_[status.resource]; reported < status.watches; ++reported)
           parts_.metrics.watch_restart(kind);
+      }
 }
 
 }  // namespace ipvsd

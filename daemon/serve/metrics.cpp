@@ -114,6 +114,7 @@ struct Metrics::Series {
     Counter* lists;
     Counter* restarts;
     Counter* rejected;
+    Gauge* up = nullptr;  // only once something is known: without an API server there is no watch
   };
   std::array<PerFamily, families.size()> per_family{};
   std::array<PerResource, resource_labels.size()> per_resource{};
@@ -313,6 +314,13 @@ void Metrics::watch_events(Kind kind, std::size_t count) {
 }
 void Metrics::watch_list(Kind kind) { series_->per_resource[index(kind)].lists->Increment(); }
 void Metrics::watch_restart(Kind kind) { series_->per_resource[index(kind)].restarts->Increment(); }
+void Metrics::set_watch_up(Kind kind, bool up) {
+  auto& gauge = series_->per_resource[index(kind)].up;
+  if (gauge == nullptr)
+    gauge = &series_->gauge("kube_ipvsd_watch_up", "1 while the API server answers the watch, or the list before it",
+                            {{"resource", resource_labels[index(kind)]}});
+  gauge->Set(up ? 1 : 0);
+}
 void Metrics::rejected_object(Kind kind) { series_->per_resource[index(kind)].rejected->Increment(); }
 void Metrics::set_conflicts(std::size_t count) { series_->conflicts->Set(number(count)); }
 void Metrics::set_draining_servers(std::size_t count) { series_->draining->Set(number(count)); }

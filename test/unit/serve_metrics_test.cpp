@@ -19,6 +19,9 @@ TEST_CASE("recorded values appear under kube-proxy's names and ours") {
   metrics.operations(ObjectKind::virtual_server, Verb::add, true, 5);
   metrics.operations(object_kind(BoundAddress{}), Verb::remove, false);
   metrics.watch_events(Kind::endpoint_slice, 4);
+  metrics.set_watch_up(Kind::service, true);
+  metrics.set_watch_up(Kind::node, true);
+  metrics.set_watch_up(Kind::node, false);
   metrics.rules_written(Family::ipv4, false);
   metrics.set_dirty_objects(9);
   metrics.drift_repaired(ObjectKind::set_entry);
@@ -46,7 +49,8 @@ TEST_CASE("recorded values appear under kube-proxy's names and ours") {
       "kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family=\"IPv4\"} 7",
       "kube_ipvsd_operations_total{object=\"virtual_server\",result=\"ok\",verb=\"add\"} 5",
       "kube_ipvsd_operations_total{object=\"address\",result=\"error\",verb=\"remove\"} 1",
-      "kube_ipvsd_watch_events_total{resource=\"endpointslices\"} 4",
+      "kube_ipvsd_watch_events_total{resource=\"endpointslices\"} 4", "kube_ipvsd_watch_up{resource=\"services\"} 1",
+      "kube_ipvsd_watch_up{resource=\"nodes\"} 0",
       "kube_ipvsd_rules_writes_total{family=\"IPv4\",result=\"error\"} 1", "kube_ipvsd_dirty_objects 9",
       "kube_ipvsd_drift_repaired_total{object=\"set_entry\"} 1", "kube_ipvsd_build_info{version=\"1.2.3\"} 1",
       "# TYPE process_cpu_seconds_total counter", "# TYPE process_max_fds gauge", "# TYPE process_open_fds gauge",
