@@ -13,6 +13,7 @@
 #include <random>
 #include <thread>
 
+#include "daemon/check/preflight.hpp"
 #include "daemon/config/config_file.hpp"
 #include "daemon/config/flags.hpp"
 #include "daemon/config/kubeconfig.hpp"
@@ -243,6 +244,7 @@ int run(int argc, char** argv) {
     fmt::print("kube-ipvsd {}\n", version);
     return 0;
   }
+  if (flags->check) return check::preflight(*flags, node_name(flags->config, hostname()), read_access(*flags));
   spdlog::set_default_logger(spdlog::stderr_logger_mt("kube-ipvsd"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   spdlog::set_level(static_cast<spdlog::level::level_enum>(flags->log_level));

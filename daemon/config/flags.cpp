@@ -12,6 +12,7 @@
 #include "daemon/config/config_file.hpp"
 #include "daemon/config/draft.hpp"
 #include "daemon/config/fields.hpp"
+#include "daemon/config/given_file.hpp"
 
 namespace ipvsd {
 namespace {
@@ -22,6 +23,7 @@ struct Written {
   std::map<const Option*, std::string> fields;
   std::string verbosity;
   std::string log_level;
+  std::string output;
 };
 
 // Stands for an empty value, on which CLI11 2.1 reads past the end of its results.
@@ -57,6 +59,11 @@ void declare(CLI::App& app, Written& written) {
   app.add_flag("--dry-run", flags.dry_run, "print what would be changed and touch nothing");
   app.add_flag("--once", flags.once, "end after the first full sync");
   app.add_flag("--cleanup", flags.cleanup, "remove everything of ours from this node and end");
+  app.add_flag("--check", flags.check,
+               "say what stands in the way on this node and what --config (a file, or a ConfigMap with one) would do "
+               "otherwise than under kube-proxy; changes nothing (asking for IPVS may load the module ip_vs); status 1 "
+               "if there is a problem");
+  app.add_option("-o,--output", written.output, "of --check: table (default) or json")->take_last();
   app.add_flag("--version", flags.version, "print the version and end");
   app.add_option("-v,--v", written.verbosity, "verbosity as kube-proxy counts it: 4 is debug, 6 is trace")->take_last();
   app.add_option("--log-level", written.log_level, "trace, debug, info, warning or error")->take_last();
@@ -137,14 +144,20 @@ tl::unexpected<CommandLineExit> usage(std::string text) {
 // The file's configuration with --hostname-override laid over it.
 tl::expected<Flags, CommandLineExit> with_file(Written written) {
   auto& flags = written.flags;
-  auto loaded = read_config(flags.config_file);
-  if (!loaded) return tl::unexpected<CommandLineExit>(CommandLineExit{1, lines(loaded.error())});
+  auto loaded = flags.check ? read_given_config(flags.config_file) : read_config(flags.config_file);
+  if (!loaded && !flags.check) return tl::unexpected<CommandLineExit>(CommandLineExit{1, lines(loaded.error())});
+  if (!loaded) {
+    flags.config_errors = std::move(loaded.error());
+    loaded = LoadedConfig{default_config(), {}};
+  }
   flags.config = std::move(loaded->config);
   flags.warnings = std::move(loaded->warnings);
   std::string ignored;
   for (const auto& [option, value] : written.fields) {
     if (option->name == "hostnameOverride")
       flags.config.hostname_override = value;
+    else if (flags.check && option->name == "clientConnection.kubeconfig")
+      flags.config.kubeconfig = value;
     else
       ignored += (ignored.empty() ? "" : ", ") + option->flag;
   }
@@ -160,6 +173,9 @@ tl::expected<Flags, CommandLineExit> finish(Written written) {
         fmt::format("--log-level: expected trace, debug, info, warning or error, got \"{}\"", written.log_level));
   if (!level) return usage(fmt::format("-v: expected an integer from 0, got \"{}\"", written.verbosity));
   flags.log_level = *level;
+  if (!written.output.empty() && (!flags.check || (written.output != "table" && written.output != "json")))
+    return usage(fmt::format("--output: expected table or json, beside --check, got \"{}\"", written.output));
+  flags.output = written.output == "json" ? OutputFormat::json : OutputFormat::table;
   if (!flags.manifests.empty() && !flags.master.empty()) return usage("--manifests and --master exclude each other");
   if (!flags.config_file.empty()) return with_file(std::move(written));
 
@@ -191,7 +207,7 @@ tl::expected<Flags, CommandLineExit> parse_flags(int argc, const char* const* ar
         written.fields[&option] = given(flag->results().back());
     }
     for (auto* text : {&written.flags.config_file, &written.flags.manifests, &written.flags.master, &written.verbosity,
-                       &written.log_level})
+                       &written.log_level, &written.output})
       *text = given(*text);
   } catch (const CLI::ParseError& error) {
     std::ostringstream out;

@@ -56,6 +56,10 @@ case_of 2 1 'exclude each other' "--manifests with --kubeconfig" \
   "$daemon" --manifests "$work" --kubeconfig "$work/kubeconfig"
 case_of 2 1 'exclude each other' "--manifests with --master" "$daemon" --manifests "$work" --master https://127.0.0.1
 
+case_of 2 1 '^--output: expected table or json, beside --check, got "yaml"$' "--check with an unknown format" \
+  "$daemon" --check -o yaml
+case_of 2 1 '^--output: expected table or json, beside --check' "--output without --check" "$daemon" -o json
+
 config=$work/config.yaml
 cat >"$config" <<'YAML'
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
