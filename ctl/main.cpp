@@ -78,7 +78,7 @@ CLI::App* declare_dump(CLI::App& app, DumpWords& words) {
 
 int run(int argc, char** argv) {
   CLI::App app("Shows what IPVS on this node does", "kube-ipvsctl");
-  app.set_version_flag("--version", fmt::format("kube-ipvsctl {}", version), "print the version and end");
+  app.set_version_flag("--version", fmt::format("kube-ipvsctl {}", version_with_revision), "print the version and end");
   app.set_help_flag("-h,--help", "print this and end");
   app.require_subcommand(0, 1);
   DumpWords dump_words;

@@ -241,7 +241,7 @@ int run(int argc, char** argv) {
     return flags.error().status;
   }
   if (flags->version) {
-    fmt::print("kube-ipvsd {}\n", version);
+    fmt::print("kube-ipvsd {}\n", version_with_revision);
     return 0;
   }
   if (flags->check) return check::preflight(*flags, node_name(flags->config, hostname()), read_access(*flags));

@@ -42,7 +42,7 @@ users:
 YAML
 }
 
-case_of 0 1 '^kube-ipvsd [0-9]+\.[0-9]+\.[0-9]+$' "--version" "$daemon" --version
+case_of 0 1 '^kube-ipvsd [0-9]+\.[0-9]+\.[0-9]+( \(git [0-9a-f]{12}(-dirty)?\))?$' "--version" "$daemon" --version
 case_of 0 - '--config TEXT' "--help names the options" "$daemon" --help
 case_of 0 - '--ipvs-scheduler' "--help names the fields of the configuration" "$daemon" --help
 
