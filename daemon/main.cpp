@@ -23,6 +23,7 @@
 #include "daemon/kernel/sysctls.hpp"
 #include "daemon/loop/cleanup.hpp"
 #include "daemon/loop/loop.hpp"
+#include "daemon/loop/proxy_watch.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 #include "daemon/loop/sole_writer.hpp"
 #include "daemon/serve/other_proxy.hpp"
@@ -197,20 +198,30 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   Reconciler reconciler(kernel, policy, config.bind_address, std::random_device{}(), warn);
   if (const auto started = reconciler.start(); !started) return give_up(started.error());
 
-  RulesKeeper rules(std::move(iptables), config.own.rules_audit_period, [&](Family family, const Result<bool>& wrote) {
-    if (!wrote) warn(wrote.error().message() + "; will retry");
-    if (!wrote) metrics.restore_failed(family);
-    if (!wrote || *wrote) metrics.rules_written(family, wrote.has_value());
-    if (wrote && *wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));
-    inbox.wake();
-  });
+  ProxyWatch others([&] { return another_proxy_beside_us(config); }, std::chrono::seconds(2),
+                    [&](const std::optional<std::string>& other) {
+                      metrics.set_other_proxy(other.has_value());
+                      if (other) spdlog::warn("{}: writing nothing more until it ends", *other);
+                      if (!other) spdlog::info("the other proxy has ended; looking at everything again");
+                      inbox.wake();
+                    });
+  RulesKeeper rules(
+      std::move(iptables), config.own.rules_audit_period,
+      [&](Family family, const Result<bool>& wrote) {
+        if (!wrote) warn(wrote.error().message() + "; will retry");
+        if (!wrote) metrics.restore_failed(family);
+        if (!wrote || *wrote) metrics.rules_written(family, wrote.has_value());
+        if (wrote && *wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));
+        inbox.wake();
+      },
+      [&] { return others.alone(); });
   const auto want_rules = [&](const Node* node) {
     for (const auto family : served) rules.want(family, rules_config(config, node, family));
   };
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
   Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [&] { return rules.ready(); }, want_rules,
-             [&] { return source->status(); }},
+             [&] { return source->status(); }, [&] { return others.alone(); }},
             {.once = flags.once, .audit_period = config.own.audit_period});
   const RunningSource running(inbox, *source);
   spdlog::info("kube-ipvsd {} serves node {} with scheduler {}", version, policy.node_name, policy.scheduler.name);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "daemon/kernel/sysctls.hpp"
+#include "daemon/serve/other_proxy.hpp"
 #include "ipset/iptables.hpp"
 #include "model/kernel.hpp"
 #include "model/objects.hpp"
@@ -37,11 +38,6 @@ struct Backend {
   bool service_chains = false;  // KUBE-SVC-*: Services as kube-proxy's iptables mode serves them
 };
 
-struct Process {
-  int pid = 0;
-  std::string name;
-};
-
 struct NodeFacts {
   bool root = false;
   bool net_admin = false;  // CAP_NET_ADMIN is in effect
@@ -58,7 +54,7 @@ struct NodeFacts {
   bool xtables_lock_writable = false;
   std::optional<std::string> answering_proxy;  // who answers where a kube-proxy would
   bool another_kube_ipvsd = false;
-  std::vector<Process> proxies;        // processes in this network namespace that write Services or IPVS as well
+  std::vector<ProxyProcess> proxies;   // processes in this network namespace that write Services or IPVS as well
   std::vector<LinkAddress> addresses;  // kube-ipvs0's included
   std::string addresses_error;
 };

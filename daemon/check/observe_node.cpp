@@ -5,9 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
-#include <filesystem>
 #include <fstream>
 #include <thread>
 
@@ -113,23 +111,12 @@ void observe_iptables(NodeFacts& node) {
   node.xtables_lock_writable = ::access(exists ? "/run/xtables.lock" : "/run", W_OK) == 0;
 }
 
-// Processes known to write Services or IPVS, in this network namespace; of other PID namespaces none can be seen.
-void observe_processes(NodeFacts& node) {
-  constexpr std::array<std::string_view, 3> names{"kube-proxy", "kube-router", "keepalived"};
-  std::error_code error;
-  const auto own = std::filesystem::read_symlink("/proc/self/ns/net", error);
-  for (std::filesystem::directory_iterator at("/proc", error), end; !error && at != end; at.increment(error)) {
-    const auto name = first_line(at->path() / "comm");
-    if (std::find(names.begin(), names.end(), name) == names.end()) continue;
-    std::error_code unread;
-    const auto space = std::filesystem::read_symlink(at->path() / "ns/net", unread);
-    if (!unread && space != own) continue;
-    node.proxies.push_back({std::atoi(at->path().filename().c_str()), name});
-  }
-  std::sort(node.proxies.begin(), node.proxies.end(), [](const Process& a, const Process& b) { return a.pid < b.pid; });
+// A second kube-ipvsd has its claim bound; /proc/net/unix belongs to the network namespace, as the claim does.
+bool claim_is_held() {
   std::ifstream sockets("/proc/net/unix");
   for (std::string line; std::getline(sockets, line);)
-    if (line.ends_with(" @kube-ipvsd")) node.another_kube_ipvsd = true;
+    if (line.ends_with(" @kube-ipvsd")) return true;
+  return false;
 }
 
 }  // namespace
@@ -144,7 +131,8 @@ NodeFacts observe_node(const Config& config) {
   observe_sysctls(config, node);
   observe_iptables(node);
   node.answering_proxy = another_proxy(config);
-  observe_processes(node);
+  node.proxies = proxy_processes();
+  node.another_kube_ipvsd = claim_is_held();
   auto links = nl::Links::open();
   auto addresses = links ? links->addresses() : fail(links.error());
   if (addresses)

@@ -25,6 +25,7 @@ class Loop {
     std::function<bool()> rules_in_place;  // nothing is written before
     std::function<void(const Node*)> node_changed;
     std::function<std::vector<WatchStatus>()> watches;  // for the metrics
+    std::function<bool()> alone = [] { return true; };  // nothing is written while another proxy lives
   };
   struct Options {
     bool once = false;  // end after the first full sync, with an error if part of it keeps failing
@@ -52,7 +53,8 @@ class Loop {
   Fd epoll_;
   Instant next_drain_poll_{};
   Instant next_audit_{};
-  bool pending_ = false;  // something waits to be written, and health knows
+  bool disturbed_ = false;  // another proxy lives, or lived until now
+  bool pending_ = false;    // something waits to be written, and health knows
   struct {
     std::uint64_t done = 0;
     std::uint64_t failed = 0;

@@ -33,6 +33,9 @@ class Reconciler {
   // a pass over everything.
   bool audit(std::size_t servers, std::size_t sets = 1);
 
+  // The same for everything at once, addresses included: after somebody else has written here.
+  void look_again();
+
   // The first complete view of the API is in the kernel, and what it did not mention is gone.
   [[nodiscard]] bool synced() const { return first_sync_done_; }
   [[nodiscard]] bool idle() const;

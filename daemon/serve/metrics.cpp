@@ -108,6 +108,7 @@ struct Metrics::Series {
   Gauge* conflicts = nullptr;
   Gauge* draining = nullptr;
   Counter* audits = nullptr;
+  Gauge* other_proxy = nullptr;
   Gauge* resident = nullptr;
   Gauge* open_fds = nullptr;
   Counter* cpu = nullptr;
@@ -189,7 +190,9 @@ void Metrics::Series::register_ours(std::string_view version) {
   dirty = &gauge("kube_ipvsd_dirty_objects", "Objects whose desired state is not in the kernel yet");
   retries = &counter("kube_ipvsd_retries_total", "Objects tried again after a failure");
   conflicts = &gauge("kube_ipvsd_conflicts", "Frontends that more than one Service claims");
-  draining = &gauge("kube_ipvsd_draining_virtual_servers", "Virtual servers with destinations that only finish their connections");
+  draining = &gauge("kube_ipvsd_draining_virtual_servers",
+                    "Virtual servers with destinations that only finish their connections");
+  other_proxy = &gauge("kube_ipvsd_other_proxy", "1 while another proxy lives on this node and nothing is written");
   audits = &counter("kube_ipvsd_audits_total", "Finished checking passes over all of the kernel's state");
   gauge("kube_ipvsd_build_info", "Always 1; the version is a label", {{"version", std::string(version)}}).Set(1);
 }
@@ -261,6 +264,7 @@ void Metrics::rejected_object(Kind kind) { series_->per_resource[index(kind)].re
 void Metrics::set_conflicts(std::size_t count) { series_->conflicts->Set(number(count)); }
 void Metrics::set_draining_servers(std::size_t count) { series_->draining->Set(number(count)); }
 void Metrics::audit_finished() { series_->audits->Increment(); }
+void Metrics::set_other_proxy(bool lives) { series_->other_proxy->Set(lives ? 1 : 0); }
 void Metrics::rules_written(Family family, bool ok) {
   series_->per_family[index(family)].rules_writes[ok]->Increment();
 }

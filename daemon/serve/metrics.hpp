@@ -58,6 +58,7 @@ class Metrics {
   void set_conflicts(std::size_t count);
   void set_draining_servers(std::size_t count);
   void audit_finished();
+  void set_other_proxy(bool lives);
   void rules_written(Family family, bool ok);
 
   // The exposition format 0.0.4, with process_* as of now.

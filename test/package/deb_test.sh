@@ -75,7 +75,7 @@ lays_out() {
 check "configuration, unit and samples are where they belong, and no manifest is live" lays_out
 check "the configuration is a conffile" says '/etc/kube-ipvsd/config.yaml' cat /var/lib/dpkg/info/kube-ipvsd.conffiles
 check "nothing is enabled by installing" test -z "$(find "$root/etc/systemd" -name 'kube-ipvsd*')"
-check "the unit is well-formed" inside systemd-analyze verify /lib/systemd/system/kube-ipvsd.service
+check "the unit is well-formed" inside systemd-analyze verify --man=no /lib/systemd/system/kube-ipvsd.service
 exposure() { inside systemd-analyze security --offline=yes --no-pager --threshold=40 /lib/systemd/system/kube-ipvsd.service; }
 check "the unit is confined (exposure at most 4.0)" exposure
 sample_config() {
