@@ -22,6 +22,7 @@
 #include "daemon/kernel/linux_kernel.hpp"
 #include "daemon/kernel/sysctls.hpp"
 #include "daemon/loop/cleanup.hpp"
+#include "daemon/loop/flow_sweeper.hpp"
 #include "daemon/loop/loop.hpp"
 #include "daemon/loop/proxy_watch.hpp"
 #include "daemon/loop/rules_keeper.hpp"
@@ -31,6 +32,7 @@
 #include "daemon/source/api_source.hpp"
 #include "daemon/source/manifest_source.hpp"
 #include "daemon/version.hpp"
+#include "netlink/conntrack.hpp"
 
 using namespace ipvsd;
 
@@ -89,6 +91,12 @@ Result<Policy> make_policy(const Config& config) {
   policy.exclude_cidrs = config.ipvs.exclude_cidrs;
   policy.node_port_cidrs = config.node_port_addresses;
   policy.node_port_primary = config.node_port_addresses_primary;
+  policy.by_pod_cidrs = config.detect_local_mode == DetectLocalMode::node_cidr;
+  for (const auto family : families)
+    policy.knows_outside[static_cast<std::size_t>(family)] =
+        rules_config(config, nullptr, family).local_match.has_value();
+  policy.outside_mask = config.own.external_mark_mask;
+  if (config.own.drain_timeout.count() > 0) policy.drain_timeout = config.own.drain_timeout;
   return policy;
 }
 
@@ -146,6 +154,16 @@ struct RunningSource {
     source.stop();
   }
 };
+
+FlowSweeper::Report report_flows(Metrics& metrics) {
+  return [&metrics, before = std::string()](const FlowSweeper::Pass& pass) mutable {
+    metrics.conntrack_cleaned(pass.family, pass.took, pass.swept.deleted);
+    const auto text = pass.swept.error ? pass.swept.error->message() : std::string();
+    if (!text.empty() && text != before) warn(text + "; will retry");
+    before = text;
+    if (pass.swept.deleted > 0) spdlog::debug("deleted {} stale {} flows", pass.swept.deleted, to_string(pass.family));
+  };
+}
 
 int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
   DryRunKernel observed(kernel, [](const Operation& operation) { fmt::print("{}\n", to_string(operation)); });
@@ -205,6 +223,12 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
                       if (!other) spdlog::info("the other proxy has ended; looking at everything again");
                       inbox.wake();
                     });
+  auto conntrack = nl::Conntrack::open();
+  if (!conntrack)
+    spdlog::warn("{}: UDP clients may keep to what their Service was before", conntrack.error().message());
+  std::optional<FlowSweeper> flows;
+  if (conntrack) flows.emplace(*conntrack, report_flows(metrics));
+
   RulesKeeper rules(
       std::move(iptables), config.own.rules_audit_period,
       [&](Family family, const Result<bool>& wrote) {
@@ -221,9 +245,17 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
   Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [&] { return rules.ready(); }, want_rules,
-             [&] { return source->status(); }, [&] { return others.alone(); }},
+             [&] { return source->status(); },
+             [&](std::vector<FrontendFlows> frontends) {
+               if (flows) flows->want(std::move(frontends));
+             },
+             [&] { return others.alone(); }},
             {.once = flags.once, .audit_period = config.own.audit_period});
   const RunningSource running(inbox, *source);
+  if (policy.knows_outside == std::array<bool, 2>{} && !policy.by_pod_cidrs)
+    spdlog::info(
+        "no clusterCIDR or other local detector (detectLocalMode): with externalTrafficPolicy Local all clients, pods "
+        "too, share the local endpoints, as with kube-proxy");
   spdlog::info("kube-ipvsd {} serves node {} with scheduler {}", version, policy.node_name, policy.scheduler.name);
   const auto ended = loop.run();
   if (!ended) return give_up(ended.error());

@@ -34,6 +34,7 @@ class ClusterState {
   [[nodiscard]] std::size_t touched() const { return touched_.size(); }
   // After a change of the node, everything.
   void touch_all();
+  void touch(const ObjectKey& service);
 
   // The Service, unless it is absent or ignored.
   [[nodiscard]] const Service* service(const ObjectKey& key) const;
@@ -57,7 +58,6 @@ class ClusterState {
   void remove_slice(const ObjectKey& key);
   void keep(Kind kind, const ObjectKey& key);
   void sweep(Kind kind);
-  void touch(const ObjectKey& service);
   void join(const EndpointSlice& slice);
   void part(const EndpointSlice& slice);
   [[nodiscard]] std::uint32_t generation(Kind kind) const { return generations_[static_cast<std::size_t>(kind)]; }

@@ -121,7 +121,9 @@ bool Loop::work(Instant now) {
       parts_.metrics.sync_duration(family, moment.steady - now);
     }
   }
-  if (more || options_.once) return more;
+  if (more) return true;
+  if (auto flows = reconciler.take_unsettled_flows(); !flows.empty()) parts_.sweep_flows(std::move(flows));
+  if (options_.once) return false;
   if (reconciler.draining() && now >= next_drain_poll_) {
     const bool all_seen = reconciler.poll_drains(now, drains_per_poll);
     next_drain_poll_ = all_seen ? now + drain_poll_period : now;

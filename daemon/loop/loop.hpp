@@ -25,6 +25,8 @@ class Loop {
     std::function<bool()> rules_in_place;  // nothing is written before
     std::function<void(const Node*)> node_changed;
     std::function<std::vector<WatchStatus>()> watches;  // for the metrics
+    // Is told the frontends whose flows have to be looked at; must not wait for that.
+    std::function<void(std::vector<FrontendFlows>)> sweep_flows = [](const auto&) {};
     std::function<bool()> alone = [] { return true; };  // nothing is written while another proxy lives
   };
   struct Options {

@@ -9,6 +9,7 @@
 
 #include "daemon/loop/executor.hpp"
 #include "reconcile/cluster_state.hpp"
+#include "reconcile/marks.hpp"
 
 namespace ipvsd {
 
@@ -35,6 +36,9 @@ class Reconciler {
 
   // The same for everything at once, addresses included: after somebody else has written here.
   void look_again();
+  // The frontends whose flows have to be looked at now that what they rely on is written, and where these may lead; at
+  // the first sync all of them, since nobody knows what happened before. Empties the list.
+  [[nodiscard]] std::vector<FrontendFlows> take_unsettled_flows();
 
   // The first complete view of the API is in the kernel, and what it did not mention is gone.
   [[nodiscard]] bool synced() const { return first_sync_done_; }
@@ -54,6 +58,7 @@ class Reconciler {
   [[nodiscard]] const Tally& tally() const { return executor_.tally(); }
   [[nodiscard]] const Retries& retries() const { return retries_; }
   [[nodiscard]] const Ledger& ledger() const { return ledger_; }
+  [[nodiscard]] const Marks& marks() const { return marks_; }
   [[nodiscard]] const ClusterState& cluster() const { return cluster_; }
 
  private:
@@ -69,6 +74,7 @@ class Reconciler {
   Log warn_;
   ClusterState cluster_;
   Ledger ledger_;
+  Marks marks_;
   Retries retries_;
   Executor executor_;
 
@@ -82,7 +88,8 @@ class Reconciler {
   bool first_sync_done_ = false;
   bool pruning_ = false;
 
-  std::vector<VirtualServerKey> drain_queue_;  // still to be looked at in this round
+  std::unordered_set<VirtualServerKey> unsettled_;  // frontends whose flows have to be looked at
+  std::vector<VirtualServerKey> drain_queue_;       // still to be looked at in this round
   std::vector<VirtualServerKey> audit_servers_;
   std::size_t audit_position_ = 0;
   std::size_t audit_set_ = 0;

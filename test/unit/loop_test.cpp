@@ -31,7 +31,8 @@ struct Running {
   Result<void> run(bool once) {
     REQUIRE(reconciler.start());
     Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [this] { return rules_in_place.load(); },
-               [](const Node*) {}, [] { return std::vector<WatchStatus>{}; }, [this] { return alone.load(); }},
+               [](const Node*) {}, [] { return std::vector<WatchStatus>{}; }, [](const auto&) {},
+               [this] { return alone.load(); }},
               {.once = once});
     return loop.run();
   }
