@@ -14,6 +14,7 @@
 #include <random>
 #include <thread>
 
+#include "daemon/check/preflight.hpp"
 #include "daemon/config/config_file.hpp"
 #include "daemon/config/config_watch.hpp"
 #include "daemon/config/family_check.hpp"
@@ -28,6 +29,7 @@
 #include "daemon/loop/flow_sweeper.hpp"
 #include "daemon/loop/loop.hpp"
 #include "daemon/loop/node_policy.hpp"
+#include "daemon/loop/proxy_watch.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 #include "daemon/loop/sole_writer.hpp"
 #include "daemon/report/event_recorder.hpp"
@@ -267,6 +269,13 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   Reconciler reconciler(kernel, policy, config.bind_address, std::random_device{}(), warn);
   if (const auto started = reconciler.start(); !started) return give_up(started.error());
 
+  ProxyWatch others([&] { return another_proxy_beside_us(config); }, std::chrono::seconds(2),
+                    [&](const std::optional<std::string>& other) {
+                      metrics.set_other_proxy(other.has_value());
+                      if (other) spdlog::warn("{}: writing nothing more until it ends", *other);
+                      if (!other) spdlog::info("the other proxy has ended; looking at everything again");
+                      inbox.wake();
+                    });
   auto conntrack = nl::Conntrack::open();
   if (!conntrack)
     spdlog::warn("{}: UDP clients may keep to what their Service was before", conntrack.error().message());
@@ -274,14 +283,17 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   if (conntrack) flows.emplace(*conntrack, report_flows(metrics));
 
   LastWords rules_error;
-  RulesKeeper rules(std::move(iptables), config.own.rules_audit_period, [&](Family family, const Result<bool>& wrote) {
-    if (!wrote) warn(wrote.error().message() + "; will retry");
-    rules_error.set(wrote ? "" : wrote.error().message());
-    if (!wrote) metrics.restore_failed(family);
-    if (!wrote || *wrote) metrics.rules_written(family, wrote.has_value());
-    if (wrote && *wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));
-    inbox.wake();
-  });
+  RulesKeeper rules(
+      std::move(iptables), config.own.rules_audit_period,
+      [&](Family family, const Result<bool>& wrote) {
+        if (!wrote) warn(wrote.error().message() + "; will retry");
+        rules_error.set(wrote ? "" : wrote.error().message());
+        if (!wrote) metrics.restore_failed(family);
+        if (!wrote || *wrote) metrics.rules_written(family, wrote.has_value());
+        if (wrote && *wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));
+        inbox.wake();
+      },
+      [&] { return others.alone(); });
   std::optional<std::string> told;
   const auto want_rules = [&](const Node* node) {
     if (node != nullptr) {
@@ -309,7 +321,7 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
                health_checks.publish(std::move(changes), addresses);
              },
              [&](const ServiceNotice& notice) { record(notice_event(notice)); },
-             [&](const LoopView& view) { return questions.answer_one(view); }},
+             [&](const LoopView& view) { return questions.answer_one(view); }, [&] { return others.alone(); }},
             {.once = flags.once, .audit_period = config.own.audit_period});
   const CtlFacts facts{version,
                        policy,
@@ -390,9 +402,10 @@ int run(int argc, char** argv) {
     return flags.error().status;
   }
   if (flags->version) {
-    fmt::print("kube-ipvsd {}\n", version);
+    fmt::print("kube-ipvsd {}\n", version_with_revision);
     return 0;
   }
+  if (flags->check) return check::preflight(*flags, node_name(flags->config, hostname()), read_access(*flags));
   spdlog::set_default_logger(spdlog::stderr_logger_mt("kube-ipvsd"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   spdlog::set_level(static_cast<spdlog::level::level_enum>(flags->log_level));

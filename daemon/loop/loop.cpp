@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace ipvsd {
 namespace {
@@ -108,6 +109,9 @@ bool Loop::work(Instant now) {
     }
   }
   if (!parts_.rules_in_place()) return false;
+  const bool disturbed = !parts_.alone();
+  if (std::exchange(disturbed_, disturbed) && !disturbed) reconciler.look_again();
+  if (disturbed) return false;
   if (!std::exchange(syncing_, true)) sync_began_ = now;
   const bool more = reconciler.step(now);
   publish();
@@ -177,6 +181,8 @@ std::optional<Result<void>> Loop::once_result() const {
 
 int Loop::timeout_ms(Instant now, bool more) const {
   if (more) return 0;
+  // What is due waits with the rest; whoever ends the wait wakes the inbox.
+  if (disturbed_) return 60'000;
   Instant next = now + std::chrono::seconds(60);
   const auto& reconciler = parts_.reconciler;
   if (!options_.once && reconciler.synced()) next = std::min(next, next_audit_);

@@ -60,6 +60,7 @@ class Metrics {
   void set_conflicts(std::size_t count);
   void set_draining_servers(std::size_t count);
   void audit_finished();
+  void set_other_proxy(bool lives);
   void rules_written(Family family, bool ok);
   // Services with a healthCheckNodePort, and those of them whose port cannot be had.
   void set_health_checks(std::size_t services, std::size_t failing);

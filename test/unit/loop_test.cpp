@@ -28,11 +28,13 @@ struct Running {
   Metrics metrics{"test"};
   Fd signals{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::atomic<bool> rules_in_place = true;
+  std::atomic<bool> alone = true;
 
   Result<void> run(bool once) {
     REQUIRE(reconciler.start());
     Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [this] { return rules_in_place.load(); },
-               [](const Node*) {}, [] { return std::vector<WatchStatus>{}; }},
+               [](const Node*) {}, [] { return std::vector<WatchStatus>{}; }, [](const auto&) {},
+               [this] { return alone.load(); }},
               {.once = once});
     return loop.run();
   }
@@ -317,4 +319,33 @@ TEST_CASE("what counts as local for masquerading") {
   node.pod_cidrs = {*Cidr::parse("10.244.1.0/24")};
   CHECK(rules_config(config, &node, Family::ipv4).local_match == "! -s 10.244.1.0/24");
   CHECK_FALSE(rules_config(config, &node, Family::ipv6).local_match);
+}
+
+TEST_CASE("while another proxy lives nothing is written; after it, all is put right") {
+  Running running;
+  running.push_everything();
+  running.alone = false;
+  std::thread loop([&] { REQUIRE(running.run(false)); });
+  const auto operations = [&] {
+    return running.metrics.text().find(
+               "kube_ipvsd_operations_total{object=\"virtual_server\",result=\"ok\",verb=\"add\"} 1") !=
+           std::string::npos;
+  };
+  const auto listed = [&] {
+    return running.metrics.text().find("kube_ipvsd_watch_lists_total{resource=\"nodes\"} 1") != std::string::npos;
+  };
+  const auto within = [&](const auto& condition) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!condition() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    return condition();
+  };
+  // The lists have been taken, and in the same round nothing was made of them.
+  CHECK(within(listed));
+  CHECK_FALSE(operations());
+  running.alone = true;
+  running.inbox.wake();
+  CHECK(within(operations));
+  const std::uint64_t one = 1;
+  REQUIRE(::write(running.signals.get(), &one, sizeof one) == sizeof one);
+  loop.join();
 }
