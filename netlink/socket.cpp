@@ -145,12 +145,13 @@ std::vector<Failure> Socket::transact(Batch& batch) {
 
 Result<void> Socket::query(Batch& batch, const Visit& visit) {
   if (const auto sent = send(batch, NLM_F_ACK); !sent) return fail(sent.error());
-  const auto end = Clock::now() + answer_deadline;
+  auto end = Clock::now() + answer_deadline;
   bool interrupted = false;
   for (;;) {
     const auto datagram = receive(end);
     stale_ = !datagram;
     if (!datagram) return fail(datagram.error());
+    if (!datagram->empty()) end = Clock::now() + answer_deadline;
     MessageCursor messages(*datagram);
     while (const auto message = messages.next()) {
       if (message->header.nlmsg_seq != batch.first_sequence()) continue;

@@ -289,3 +289,69 @@ TEST_CASE("churn leaves nothing behind") {
   CHECK(node.reconciler->ledger().actual_size() == size);
   CHECK(node.reconciler->ledger().server_count() == 1);
 }
+
+TEST_CASE("the time of a change counts when all of the Service is written, once") {
+  Node1 node;
+  node.apply(cluster_ip_service("web", "10.96.0.1"));
+  node.start();
+  (void)node.reconciler->take_written();
+  bool faulty = true;
+  node.kernel.fault = [&](const Operation& operation) -> std::optional<FakeKernel::Fault> {
+    if (!faulty || !std::holds_alternative<DestinationOf>(operation.target)) return {};
+    return FakeKernel::Fault{{Errc::denied, EPERM, "fault"}, false};
+  };
+  const ClusterState::TriggerTime time(std::chrono::seconds(1714557600));
+  auto web = slice("web", {endpoint("10.244.1.1")});
+  web.triggered = time;
+  node.apply(web);
+  for (int i = 0; i < 5; ++i) (void)node.reconciler->step(node.now);
+  CHECK(node.reconciler->take_written().empty());
+  faulty = false;
+  node.settle();
+  const auto written = node.reconciler->take_written();
+  REQUIRE(written.size() == 1);
+  CHECK(written[0].time == time);
+  CHECK(written[0].family == Family::ipv4);
+
+  // The annotation alone is no change; without a later one there is nothing to measure.
+  web.triggered = time + std::chrono::seconds(9);
+  node.apply(web);
+  web.endpoints.push_back(endpoint("10.244.1.2"));
+  web.triggered.reset();
+  node.apply(web);
+  node.settle();
+  CHECK(node.reconciler->take_written().empty());
+  // The end of a slice discards what was measured for the Service.
+  web.endpoints.pop_back();
+  web.triggered = time;
+  node.apply(web);
+  node.remove(Kind::endpoint_slice, web.key);
+  node.settle();
+  CHECK(node.reconciler->take_written().empty());
+}
+
+TEST_CASE("notices name the Service that lost a frontend, and the one with endpoints of a wrong family") {
+  Node1 node;
+  auto older = cluster_ip_service("older", "10.96.0.1");
+  auto younger = cluster_ip_service("younger", "10.96.0.1");
+  younger.created = older.created + std::chrono::seconds(1);
+  younger.uid = "uid-of-younger";
+  node.apply(older);
+  node.apply(younger);
+  auto mixed = slice("older", {endpoint("10.244.1.1")});
+  mixed.wrong_family = ip("fd00::1");
+  node.apply(mixed);
+  node.start();
+  const auto notices = node.reconciler->take_notices();
+  REQUIRE(notices.size() == 2);
+  CHECK(notices[0].kind == ServiceNotice::Kind::conflict);
+  CHECK(notices[0].uid == "uid-of-younger");
+  CHECK_THAT(notices[0].text, Catch::StartsWith("10.96.0.1:80/TCP: Service default/younger and the older Service "));
+  CHECK(notices[1].kind == ServiceNotice::Kind::wrong_family);
+  CHECK(notices[1].service.name == "older");
+  CHECK_THAT(notices[1].text, Catch::StartsWith("endpoint fd00::1 of Service default/older is left out: "));
+  mixed.endpoints.push_back(endpoint("10.244.1.2"));
+  node.apply(mixed);
+  node.settle();
+  CHECK(node.reconciler->take_notices().empty());
+}
