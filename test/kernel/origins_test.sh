@@ -132,10 +132,8 @@ for n in 4 6; do
   check "source ranges, IPv$n: and the outside" unreachable from_outside ${lb}24 80
   check "source ranges, IPv$n: the outside's let it in" answers 'web-1 ' from_outside ${lb}25 80
   check "source ranges, IPv$n: and keep the pod out" unreachable from_pod ${lb}25 80
-  if iptables-save -t mangle | grep -q KUBE-LOAD-BALANCER-FW; then
-    check "source ranges, IPv$n: the pod's keep node processes out" unreachable from_node ${lb}23 80
-    check "source ranges, IPv$n: and so do the outside's" unreachable from_node ${lb}25 80
-  fi
+  check "source ranges, IPv$n: the pod's keep node processes out" unreachable from_node ${lb}23 80
+  check "source ranges, IPv$n: and so do the outside's" unreachable from_node ${lb}25 80
   check "source ranges, IPv$n: of length 0 let the outside in" answers 'web-1 ' from_outside ${lb}26 80
   check "source ranges, IPv$n: and the pod" answers 'web-1 ' from_pod ${lb}26 80
   check "source ranges, IPv$n: and the node" answers 'web-1 ' from_node ${lb}26 80
