@@ -37,7 +37,7 @@ ipvs_state() {
   ipvsadm -Ln --stats --exact | awk '$1 ~ /^(TCP|UDP|SCTP|->)$/ { print $1, $2, $3 }'
 }
 # With each set's initval, which is drawn anew when a set is made anew; but for foreign ones and those of our own.
-set_state() { ipset save | grep -v -e foreign -e KUBE-IPVSD- | sort; }
+set_state() { ipset save | grep -vE "foreign|KUBE-(6-)?IPVSD-" | sort; }
 addresses() { ip -o addr show dev kube-ipvs0 | awk '{ print $4 }' | sort; }
 kernel_state() {
   ipvs_state
