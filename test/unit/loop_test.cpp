@@ -32,10 +32,10 @@ struct Running {
 
   Result<void> run(bool once) {
     REQUIRE(reconciler.start());
-    Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [this] { return rules_in_place.load(); },
-               [](const Node*) {}, [] { return std::vector<WatchStatus>{}; }, [](const auto&) {},
-               [this] { return alone.load(); }},
-              {.once = once});
+    Loop::Parts parts{reconciler, kernel, inbox, health, metrics, signals.get(), [this] { return rules_in_place.load(); },
+                      [](const Node*) {}, [] { return std::vector<WatchStatus>{}; }};
+    parts.alone = [this] { return alone.load(); };
+    Loop loop(std::move(parts), {.once = once});
     return loop.run();
   }
   // The first complete view is in the kernel.
