@@ -69,9 +69,13 @@ Rendering rendering(const DumpOptions& options, const Names& names, const Observ
     case Format::ipvsadm:
       return {"", [](const auto& server, bool) { return ipvsadm_text(server); }, "", "", no_connection, "", ""};
     case Format::dot:
-      return {dot_head(),    [&](const auto& server, bool) { return dot_text(server, names); },
-              dot_tail(),    "",
-              no_connection, "", ""};
+      return {dot_head(),
+              [&](const auto& server, bool) { return dot_text(server, names); },
+              dot_tail(),
+              "",
+              no_connection,
+              "",
+              ""};
     case Format::table:
     case Format::wide: break;
   }

@@ -158,8 +158,7 @@ class Walker {
 
   Answer match(std::string_view option, const std::string& argument) const {
     if (option == "-p") {
-      const auto protocol = parse_protocol(argument);
-      return of(protocol && *protocol == packet_.protocol);
+      return of(is_protocol(argument));
     }
     if (option == "-s") return source_in(argument);
     if (option == "-d") {
@@ -181,6 +180,12 @@ class Walker {
     return ipvs_match(option, argument);
   }
 
+  // By name or number.
+  [[nodiscard]] bool is_protocol(const std::string& argument) const {
+    const auto protocol = parse_protocol(argument);
+    return protocol ? *protocol == packet_.protocol : number(argument) == static_cast<unsigned>(packet_.protocol);
+  }
+
   // What IPVS remembers of the packet behind it: -m ipvs.
   Answer ipvs_match(std::string_view option, const std::string& argument) const {
     if (option == "--vaddr") {
@@ -188,10 +193,7 @@ class Walker {
       return net ? of(net->contains(vip_)) : Answer::unknown;
     }
     if (option == "--vport") return of(number(argument) == vip_port_.number);
-    if (option == "--vproto") {
-      const auto protocol = parse_protocol(argument);
-      return of(protocol ? *protocol == packet_.protocol : number(argument) == static_cast<unsigned>(packet_.protocol));
-    }
+    if (option == "--vproto") return of(is_protocol(argument));
     return Answer::unknown;
   }
 
@@ -283,6 +285,25 @@ bool goes_on(Outcome outcome, Walk& walk) {
 }
 
 }  // namespace
+
+std::string short_form(const MatchedRule& matched) {
+  auto text = fmt::format("{} {}:", matched.table, matched.chain);
+  const auto words = words_of(matched.rule);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const bool has_argument = i + 1 < words.size();
+    if (words[i] == "-m" && has_argument && words[i + 1] != "conntrack") {
+      ++i;
+    } else if (words[i] == "--comment") {
+      ++i;
+    } else if (words[i] == "--match-set" && i + 2 < words.size()) {
+      text += fmt::format(" [{}]", matched.entry.empty() ? words[i + 1] : matched.entry);
+      i += 2;
+    } else {
+      text += " " + words[i];
+    }
+  }
+  return matched.assumed ? text + " (if the client's address is in it)" : text;
+}
 
 Walk walk_rules(const Packet& packet, const RuleWorld& world, const std::optional<DestinationKey>& backend) {
   Walk walk;
