@@ -20,6 +20,10 @@ struct Command {
 [[nodiscard]] Command declare_diff(CLI::App& app);
 [[nodiscard]] Command declare_explain(CLI::App& app);
 [[nodiscard]] Command declare_status(CLI::App& app);
+[[nodiscard]] Command declare_top(CLI::App& app);
+[[nodiscard]] Command declare_watch(CLI::App& app);
+[[nodiscard]] Command declare_ui(CLI::App& app);
+[[nodiscard]] Command declare_completion(CLI::App& app);
 
 // A wrong command line.
 inline constexpr int usage_status = 2;

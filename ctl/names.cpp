@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <functional>
+#include <set>
 
 namespace ipvsd::ctl {
 namespace {
@@ -93,6 +94,13 @@ const Frontend* Names::of(const VirtualServerKey& key) const {
   if (key.fwmark != 0) return nullptr;
   const auto found = by_node_port_.find(std::pair(key.protocol, key.port));
   return found == by_node_port_.end() ? nullptr : &frontends_[found->second];
+}
+
+std::vector<std::string> Names::at(const IpAddress& address) const {
+  std::set<std::string> found;
+  for (const auto& frontend : frontends_)
+    if (!frontend.node_port && frontend.key.address == address) found.insert(frontend.service.to_string());
+  return {found.begin(), found.end()};
 }
 
 const ObjectKey* Names::pod_at(const IpAddress& address) const {

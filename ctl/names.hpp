@@ -35,6 +35,8 @@ class Names {
 
   // The Service port behind a virtual server; of several claimants the oldest, as the daemon has it. Null if unknown.
   [[nodiscard]] const Frontend* of(const VirtualServerKey& key) const;
+  // The Services that have the address, ascending.
+  [[nodiscard]] std::vector<std::string> at(const IpAddress& address) const;
   // The pod at the address, null if unknown.
   [[nodiscard]] const ObjectKey* pod_at(const IpAddress& address) const;
 

@@ -61,13 +61,15 @@ Result<Observation> Observer::observe(const Selectors& selection, const ObserveO
   if (!dumped) return fail(dumped.error().within("list virtual servers"));
   std::sort(observation.servers.begin(), observation.servers.end(), by_mark_then_key);
 
-  auto addresses = links_.addresses();
-  if (!addresses) return fail(addresses.error());
-  observation.link.present = ::if_nametoindex(std::string(ipvs_link_name).c_str()) != 0;
-  for (auto& address : *addresses)
-    if (address.link == ipvs_link_name && selection.matches(address.address))
-      observation.link.addresses.push_back(std::move(address));
-  std::sort(observation.link.addresses.begin(), observation.link.addresses.end());
+  if (options.addresses) {
+    auto addresses = links_.addresses();
+    if (!addresses) return fail(addresses.error());
+    observation.link.present = ::if_nametoindex(std::string(ipvs_link_name).c_str()) != 0;
+    for (auto& address : *addresses)
+      if (address.link == ipvs_link_name && selection.matches(address.address))
+        observation.link.addresses.push_back(std::move(address));
+    std::sort(observation.link.addresses.begin(), observation.link.addresses.end());
+  }
 
   if (options.rules) observation.rules = observe_rules();
   if (options.settings) {
@@ -85,6 +87,28 @@ Result<Observation> Observer::observe(const Selectors& selection, const ObserveO
       observation.sets.push_back({set, 0, {}, entries.error().message()});
   }
   return observation;
+}
+
+Result<std::vector<SetEntry>> Observer::members(IpSet set, const Selectors& selection) {
+  if (!sets_) {
+    if (::access("/sys/module/ip_set", F_OK) != 0) return fail(Errc::not_found, std::string(set.name()));
+    auto opened = IpSets::open();
+    if (!opened) return fail(opened.error());
+    sets_ = std::move(*opened);
+  }
+  auto entries = sets_->list(set);
+  if (!entries) return fail(entries.error());
+  std::erase_if(*entries, [&](const SetEntry& entry) { return !selection.matches(entry); });
+  std::sort(entries->begin(), entries->end());
+  return entries;
+}
+
+Result<bool> Observer::exists(const VirtualServerKey& key) {
+  const auto record = ipvs_.get(key);
+  if (record) return true;
+  // ip_vs_genl_get_cmd says ESRCH.
+  if (record.error().code == Errc::not_found) return false;
+  return fail(record.error());
 }
 
 Result<ObservedServer> Observer::destinations(const nl::VirtualServerRecord& server) {

@@ -18,6 +18,7 @@ enum class SetDetail : std::uint8_t { none, counts, members };
 
 struct ObserveOptions {
   SetDetail sets = SetDetail::none;
+  bool addresses = true;
   bool rules = false;     // starts iptables-save for each family
   bool settings = false;  // sysctls and timeouts
 };
@@ -32,8 +33,18 @@ class Observer {
   // be read says so in its place.
   [[nodiscard]] Result<Observation> observe(const Selectors& selection, const ObserveOptions& options);
 
+  // Whether it is there: a dump leaves entries out when others change.
+  [[nodiscard]] Result<bool> exists(const VirtualServerKey& key);
+
   // The destinations of one; none if the virtual server has gone.
   [[nodiscard]] Result<ObservedServer> destinations(const nl::VirtualServerRecord& server);
+
+  // The members of a set that the selection matches, ascending. Errors: not_found; malformed.
+  [[nodiscard]] Result<std::vector<SetEntry>> members(IpSet set, const Selectors& selection);
+
+  // Changes of links and addresses since the last call (Links::notifications); readable when there are any.
+  [[nodiscard]] int notification_fd() const { return links_.notification_fd(); }
+  [[nodiscard]] std::vector<Notification> notifications() { return links_.notifications(); }
 
  private:
   Observer(nl::Ipvs ipvs, nl::Links links, std::optional<IpSets> sets)

@@ -172,6 +172,7 @@ Result<void> Socket::query(Batch& batch, const Visit& visit) {
     stale_ = !datagrams;
     if (!datagrams) return fail(datagrams.error());
     for (const auto datagram : *datagrams) {
+      if (!datagram.empty()) deadline = Deadline(answer_deadline);
       MessageCursor messages(datagram);
       while (const auto message = messages.next()) {
         if (message->header.nlmsg_seq != batch.first_sequence()) continue;

@@ -43,7 +43,8 @@ class Socket {
 
   // Sends the one request in `batch` and hands each answer to `visit` until the kernel says it is done. With NLM_F_DUMP
   // in the request that is NLMSG_DONE, otherwise the acknowledgement. Error: interrupted where the kernel marked the
-  // dump so (NLM_F_DUMP_INTR), overrun, timed_out, or the error the kernel answered with.
+  // dump so (NLM_F_DUMP_INTR), overrun, timed_out, or the error the kernel answered with. The deadline is for each
+  // part of the answer: a large dump takes what it takes.
   using Visit = std::function<void(const Message&)>;
   [[nodiscard]] Result<void> query(Batch& batch, const Visit& visit);
 

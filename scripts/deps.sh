@@ -5,7 +5,7 @@ set -eu
 build="g++ meson ninja-build pkg-config cmake
   libnl-3-dev libnl-genl-3-dev libnl-route-3-dev libipset-dev libcpp-httplib-dev libssl-dev libyaml-cpp-dev
   libsimdjson-dev libcli11-dev libspdlog-dev libfmt-dev libexpected-dev prometheus-cpp-dev nlohmann-json3-dev"
-test="catch2 clang-14 libclang-rt-14-dev user-mode-linux python3 python3-yaml
+test="catch2 chromium groff-base clang-14 libclang-rt-14-dev user-mode-linux python3 python3-yaml
   curl jq strace tcpdump util-linux coreutils"
 run="ipset ipvsadm iptables conntrack iproute2 kmod procps ca-certificates"
 

@@ -61,6 +61,19 @@ run_under="setarch $(uname -m) -R"
 CXX=g++ meson_suite build-tsan "unit and golden, gcc, TSan" -Dwerror=true -Db_sanitize=thread
 run_under=
 
+# The libFuzzer targets, for a bounded number of inputs each.
+echo
+echo "== fuzz"
+if { [ -f build-fuzz/build.ninja ] || CXX=clang++-14 meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined \
+  -Db_lundef=false -Dcpp_args=-fsanitize=fuzzer-no-link; } && ninja -C build-fuzz test/fuzz/ctl_fuzz; then
+  rm -f build-fuzz/meson-logs/testlog.json
+  meson test -C build-fuzz --no-rebuild --print-errorlogs --timeout-multiplier 5 --suite fuzz
+  /usr/bin/python3 scripts/tally.py build-fuzz/meson-logs/testlog.json | tee "$log/tally"
+  count "$log/tally" "fuzz"
+else
+  broken "the fuzz targets do not build"
+fi
+
 echo
 echo "== kernel"
 test/kernel/run.sh 2>&1 | tee "$log/kernel"

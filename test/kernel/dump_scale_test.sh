@@ -65,6 +65,39 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' $ctl dump -o $for
   at_most "KiB of memory as $format" $((64 << 10)) "$memory"
 done
 
+# A look of top asks for the virtual servers, and for the destinations of what is unfolded only.
+strace -c -o /run/counts $ctl top --once -n 1 --endpoints >/dev/null
+at_most "requests of top" 60 "$(calls sendto)"
+at_most "system calls of top" 1500 "$(calls total)"
+
+# What a refresh costs: 20 looks of one process on a terminal, apart from what starting takes.
+/usr/bin/python3 - $ctl <<'PYTHON'
+import os, pty, select, sys, time
+def spent(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+pid, terminal = pty.fork()
+if pid == 0:
+    os.environ.update(TERM="xterm")
+    os.execv(sys.argv[1], [sys.argv[1], "top"])
+def drain(until):
+    while time.monotonic() < until:
+        if select.select([terminal], [], [], max(0, until - time.monotonic()))[0]:
+            os.read(terminal, 65536)
+drain(time.monotonic() + 5)
+before, start = spent(pid), time.monotonic()
+drain(start + 40)
+used, took = spent(pid) - before, time.monotonic() - start
+print(f"figure: top, live, a look every 2 s: {100 * used / took:.1f} % of a core")
+os.write(terminal, b"q")
+while True:
+    try:
+        if not os.read(terminal, 65536): break
+    except OSError:
+        break
+os.waitpid(pid, 0)
+PYTHON
+
 for run in 1 2 3; do
   read -r _ found micros < <($bare)
   exactly "the floor found every destination" $((10 * servers)) "$found"
