@@ -111,8 +111,7 @@ Result<Cluster> from_daemon(const ClusterWords& words) {
 }  // namespace
 
 NodeView Cluster::view(const std::vector<LinkAddress>& addresses) const {
-  const Node* node = state.node();
-  return node_view(policy, node != nullptr ? node->zone : "", primary_addresses(config.bind_address, node), addresses);
+  return node_view(policy, state.node(), config.bind_address, addresses);
 }
 
 Result<Cluster> cluster_of_config(std::string_view json) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "ctl/wanted.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 
 namespace ipvsd::ctl {
@@ -64,17 +65,23 @@ void Diagnosis::compare_rules(const Walk& walk, const std::optional<DestinationK
     fault("set-entry-missing", fmt::format("the sets that the rules match on lack {}", listed(missing)), repair);
     return;
   }
-  const auto config =
+  auto config =
       cluster_ != nullptr ? rules_config(cluster_->config, cluster_->state.node(), target_.family()) : RulesConfig();
+  if (!has_marks(facts_, target_.family())) config.outside_mask = 0;
+  std::sort(wanted_entries.begin(), wanted_entries.end());
   const auto tables = saved_form(ipvsd::rules(target_.family(), config));
   const Walk wanted = walk_rules(packet_, {tables, wanted_entries, facts_.addresses}, backend);
   if (wanted.verdict != Verdict::passed && walk.verdict != Verdict::passed) return stopped(walk);
   const bool masquerade_lost = wanted.masqueraded && !walk.masqueraded && walk.verdict == Verdict::passed;
-  if (wanted.verdict == walk.verdict && !masquerade_lost) return;
+  const bool mark_lost =
+      owner_ && wanted.verdict == walk.verdict && wanted.mark != walk.mark && !masquerade_lost &&
+      facts_.server({IpAddress::any(target_.family()), Protocol::none, Port{}, wanted.mark}) != nullptr;
+  if (wanted.verdict == walk.verdict && !masquerade_lost && !mark_lost) return;
   const auto lacking = lacking_rules(wanted);
   const auto effect = walk.verdict != Verdict::passed     ? "the packet does not reach IPVS"
                       : wanted.verdict != Verdict::passed ? "clients that should be kept out are let in"
-                                                          : "the packet is not masqueraded, and replies go astray";
+                      : mark_lost ? "clients outside are not told from the pods (traffic policy Local)"
+                                  : "the packet is not masqueraded, and replies go astray";
   fault("rules-missing",
         lacking.empty() ? fmt::format("{}, although the rules are there: others of the sets or rules stop it", effect)
                         : fmt::format("{}: iptables lacks {}", effect, listed(lacking, 2)),

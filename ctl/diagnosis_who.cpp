@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "ctl/wanted.hpp"
 #include "reconcile/ownership.hpp"
 
 namespace ipvsd::ctl {
@@ -67,7 +68,13 @@ bool Diagnosis::who() {
           "see the daemon's log: iptables of that family, or its modules, are missing");
     return false;
   }
-  contribution_ = desired(*owner_->service, cluster_->state.slices_of(owner_->service->key), cluster_->policy, view_);
+  contribution_ = Wanted(*cluster_, facts_, Wanted::By::shared).of(*owner_->service);
+  // The ledger's part: what leads outside clients to the virtual server by mark.
+  for (const auto& frontend : contribution_.frontends)
+    if (frontend.outside.value != 0) {
+      const auto& key = frontend.server.key;
+      contribution_.entries.push_back(outside_entry(key.address, key.protocol, key.port, frontend.outside));
+    }
   return true;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ctl/wanted.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 #include "reconcile/ledger.hpp"
 #include "reconcile/ownership.hpp"
@@ -66,10 +67,9 @@ void add_kernel_differences(const Cluster& cluster, const NodeFacts& facts, std:
   const auto state = facts.kernel_state();
   Ledger ledger(cluster.policy.exclude_cidrs, cluster.policy.serves);
   ledger.observed(state, owned(state, facts.addresses));
-  const auto view = cluster.view(facts.addresses);
+  Wanted wanted(cluster, facts, Wanted::By::ours);
   for (const auto& key : cluster.state.service_keys())
-    if (const auto* service = cluster.state.service(key))
-      ledger.contribute(*service, desired(*service, cluster.state.slices_of(key), cluster.policy, view));
+    if (const auto* service = cluster.state.service(key)) ledger.contribute(*service, wanted.of(*service));
   ledger.start_pruning();
   if (!facts.no_ipvs.empty()) into.push_back({Sign::missing, "module", "ip_vs: " + facts.no_ipvs, {}});
   if (!facts.link) into.push_back({Sign::missing, "link", std::string(ipvs_link_name), {}});

@@ -115,6 +115,12 @@ const ObservedVirtualServer* Diagnosis::chosen(const Walk& walk) const {
 }
 
 void Diagnosis::server(const Walk& walk) {
+  const VirtualServerKey by_mark{IpAddress::any(target_.family()), Protocol::none, Port{}, walk.mark};
+  if (wanted_frontend(by_mark) != nullptr && facts_.server(by_mark) == nullptr)
+    fault("virtual-server-missing",
+          fmt::format("IPVS has no virtual server by {}, which clients outside are marked for", by_mark.to_string()) +
+              daemon_says("virtual server " + by_mark.to_string()),
+          "the daemon makes it at its next audit; if not, see kube-ipvsctl status and its log");
   const auto* found = chosen(walk);
   if (found == nullptr) {
     step("server", "there is no virtual server");

@@ -85,7 +85,7 @@ ServiceTargets targets_of(const Cluster& cluster, const NodeView& view, const Ob
                           "nothing, unless it should have one"});
   }
   if (!all.faults.empty()) return all;
-  for (const auto& frontend : desired(*service, cluster.state.slices_of(key), cluster.policy, view).frontends)
+  for (const auto& frontend : desired(*service, cluster.state.slices_of(key), cluster.policy, view, {}).frontends)
     if (frontend.server.key.fwmark == 0) all.targets.push_back(frontend.server.key);
   for (const auto& port : service->ports)
     if (port.node_port.number != 0 && view.node_port_addresses.empty())

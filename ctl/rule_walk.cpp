@@ -70,6 +70,7 @@ struct Rule {
   Answer matches = Answer::yes;
   std::string target;
   std::string mark;   // --set-xmark
+  std::string marks;  // --map-set, with --map-mark
   std::string entry;  // of the set that matched
 };
 
@@ -97,7 +98,7 @@ class Walker {
       if (saved.chain != chain) continue;
       const auto rule = evaluate(saved.rule);
       const bool ours = rule.target.starts_with("KUBE-");
-      if (base && !ours) continue;
+      if ((base && !ours) || rule.target.empty()) continue;
       if (rule.matches == Answer::no) continue;
       // What lets a client through by its address is taken to let it through where the address is not known.
       const bool assumed = rule.matches == Answer::unknown;
@@ -117,6 +118,11 @@ class Walker {
     if (rule.target == "DROP") return Outcome::dropped;
     if (rule.target == "REJECT") return Outcome::rejected;
     if (rule.target == "MASQUERADE") return Outcome::masqueraded;
+    // xt_set.c, set_target_v3(): as --set-xmark, by the entry.
+    if (rule.target == "SET")
+      if (const auto set = ip_set_by_name(rule.marks))
+        if (const auto entry = find_entry(*set, packet_.destination, packet_.destination))
+          walk_.mark = (walk_.mark & ~entry->mark.mask) ^ entry->mark.value;
     if (rule.target == "MARK")
       if (const auto mark = mark_words(rule.mark)) walk_.mark = (walk_.mark & ~mark->mask) ^ mark->value;
     return Outcome::fell_through;
@@ -137,6 +143,9 @@ class Walker {
         rule.target = argument;
       } else if (word == "--set-xmark") {
         rule.mark = argument;
+      } else if (word == "--map-set") {
+        rule.marks = argument;
+        ++i;
       } else if (rule.target.empty() && word != "-m" && word != "--comment") {
         auto answer = word == "--match-set" ? in_set(argument, i + 2 < words.size() ? words[i + 2] : "", rule.entry)
                                             : match(word, argument);
@@ -251,9 +260,13 @@ class Walker {
   }
 
   [[nodiscard]] std::optional<SetEntry> find_entry(IpSet set, const IpAddress& address, const IpAddress& second) const {
+    // Entries that differ in their mark alone are one element; the unmarked one is the least of them.
     const auto exact = [&](const SetEntry& entry) -> std::optional<SetEntry> {
-      if (!std::binary_search(world_.entries.begin(), world_.entries.end(), entry)) return {};
-      return entry;
+      const auto found = std::lower_bound(world_.entries.begin(), world_.entries.end(), entry);
+      if (found == world_.entries.end()) return {};
+      auto unmarked = *found;
+      unmarked.mark = {};
+      return unmarked == entry ? std::optional(*found) : std::nullopt;
     };
     switch (set.type()) {
       case SetType::bitmap_port: return exact(bitmap_entry(set, packet_.port));
@@ -309,7 +322,7 @@ Walk walk_rules(const Packet& packet, const RuleWorld& world, const std::optiona
   Walk walk;
   Walker walker(packet, world, walk);
   const auto* first = packet.from_node ? "OUTPUT" : "PREROUTING";
-  (void)walker.base("mangle", first);
+  if (!goes_on(walker.base("mangle", first), walk)) return walk;
   (void)walker.base("nat", first);
   if (!packet.from_node && !goes_on(walker.base("filter", "INPUT"), walk)) return walk;
   const auto seen = walk.mark;

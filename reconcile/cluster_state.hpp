@@ -34,6 +34,23 @@ class ClusterState {
   [[nodiscard]] std::size_t touched() const { return touched_.size(); }
   // After a change of the node, everything.
   void touch_all();
+  void touch(const ObjectKey& service);
+
+  // --- what has changed since the last take, for metrics ---
+  using TriggerTime = std::chrono::sys_time<std::chrono::nanoseconds>;
+  struct Trigger {
+    Family family;
+    TriggerTime time;
+  };
+  // When the changes of the Service's slices began, where they say so.
+  [[nodiscard]] std::vector<Trigger> take_triggers(const ObjectKey& service);
+  // Services that differ, and effective changes of slices.
+  struct Changes {
+    std::size_t services = 0;
+    std::size_t slices = 0;
+  };
+  [[nodiscard]] Changes changes() const { return {changed_services_.size(), changed_slices_}; }
+  void forget_changes();
 
   // The Service, unless it is absent or ignored.
   [[nodiscard]] const Service* service(const ObjectKey& key) const;
@@ -62,7 +79,7 @@ class ClusterState {
   void remove_slice(const ObjectKey& key);
   void keep(Kind kind, const ObjectKey& key);
   void sweep(Kind kind);
-  void touch(const ObjectKey& service);
+  void note_trigger(const EndpointSlice& slice, const std::optional<TriggerTime>& triggered);
   void join(const EndpointSlice& slice);
   void part(const EndpointSlice& slice);
   [[nodiscard]] std::uint32_t generation(Kind kind) const { return generations_[static_cast<std::size_t>(kind)]; }
@@ -76,6 +93,10 @@ class ClusterState {
   bool node_changed_ = false;
   std::array<std::uint32_t, 3> generations_{};
   std::array<bool, 3> listed_{};
+
+  std::unordered_map<ObjectKey, std::vector<Trigger>> triggers_;  // by Service
+  std::unordered_set<ObjectKey> changed_services_;
+  std::size_t changed_slices_ = 0;
 
   std::unordered_set<ObjectKey> touched_;
   std::deque<ObjectKey> urgent_;

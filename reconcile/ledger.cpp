@@ -30,11 +30,20 @@ std::string to_string(const ObjectId& id) {
   return fmt::format("{} {}", entry.set.name(), entry.element());
 }
 
+namespace {
+
+// What an entry that leads outside clients past a virtual server belongs to.
+VirtualServerKey frontend_of(const SetEntry& entry) { return {entry.address, entry.protocol, entry.port, 0}; }
+
+}  // namespace
+
 ObjectId object_of(const Operation& operation) {
   if (const auto* server = std::get_if<VirtualServer>(&operation.target)) return server->key;
   if (const auto* of = std::get_if<DestinationOf>(&operation.target)) return of->server;
   if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) return *bound;
-  return std::get<SetEntry>(operation.target);
+  const auto& entry = std::get<SetEntry>(operation.target);
+  if (entry.set.kind == SetKind::outside) return frontend_of(entry);
+  return entry;
 }
 
 // --- desired --------------------------------------------------------------------------------------------------------
@@ -89,16 +98,21 @@ void Ledger::claim(const Owner& owner, Frontend frontend) {
   row.inherited = false;
   auto held = std::find_if(row.claims.begin(), row.claims.end(), [&](const Claim& c) { return c.owner == &owner; });
   if (held != row.claims.end()) {
-    if (held->server == frontend.server && held->destinations == frontend.destinations) return;
+    const bool same = held->server == frontend.server && held->destinations == frontend.destinations &&
+                      held->outside == frontend.outside;
+    if (same) return;
     held->server = std::move(frontend.server);
     held->destinations = std::move(frontend.destinations);
+    held->outside = frontend.outside;
     if (held == row.claims.begin()) touch_server(key, row);
     return;
   }
   const auto place = std::find_if(row.claims.begin(), row.claims.end(), [&](const Claim& c) {
     return std::pair(owner.created, std::cref(owner.key)) < std::pair(c.owner->created, std::cref(c.owner->key));
   });
-  const auto placed = row.claims.insert(place, {&owner, std::move(frontend.server), std::move(frontend.destinations)});
+  row.protocol = frontend.protocol;
+  const auto placed = row.claims.insert(
+      place, {&owner, std::move(frontend.server), std::move(frontend.destinations), frontend.outside});
   if (placed == row.claims.begin()) touch_server(key, row);
   if (row.claims.size() < 2) return;
   contested_.insert(key);
@@ -136,6 +150,12 @@ void Ledger::touch(const ObjectId& id) {
 void Ledger::observed(const KernelState& state, const std::unordered_set<VirtualServerKey>& owned) {
   std::unordered_set<IpAddress> ours;
   for (const auto& entry : state.entries) {
+    if (entry.set.kind == SetKind::outside) {
+      ServerRow& row = servers_[frontend_of(entry)];
+      row.ours = row.inherited = true;
+      observed_outside(frontend_of(entry), row, entry.mark);
+      continue;
+    }
     CountedRow& row = entries_[entry];
     row.actual = row.ours = row.inherited = true;  // the sets are ours altogether
     if (entry.set.kind == SetKind::ipvs_ips) ours.insert(entry.address);
@@ -151,7 +171,7 @@ void Ledger::observed(const KernelState& state, const std::unordered_set<Virtual
     ServerRow& row = servers_[found.server.key];
     row.actual = found.server;
     row.actual_destinations = sorted_destinations(found);
-    row.ours = owned.contains(found.server.key);
+    row.ours = row.ours || owned.contains(found.server.key);
     row.inherited = true;
     touch_server(found.server.key, row);
   }
@@ -179,7 +199,31 @@ bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedV
   return differs;
 }
 
+bool Ledger::observed_outside(const VirtualServerKey& key, ServerRow& row, Mark found) {
+  row.outside_doubtful = false;
+  if (std::exchange(row.actual_outside, found) == found) return false;
+  touch_server(key, row);
+  return true;
+}
+
+std::size_t Ledger::observed_outside(Family family, const std::vector<SetEntry>& members) {
+  std::unordered_map<VirtualServerKey, Mark> present;
+  for (const auto& entry : members) present[frontend_of(entry)] = entry.mark;
+  std::size_t differences = 0;
+  for (auto& [key, row] : servers_) {
+    if (key.family() != family || row.actual_outside == Mark{} || present.contains(key)) continue;
+    differences += observed_outside(key, row, {}) ? 1 : 0;
+  }
+  for (const auto& [key, mark] : present) {
+    ServerRow& row = servers_[key];
+    row.ours = true;
+    differences += observed_outside(key, row, mark) ? 1 : 0;
+  }
+  return differences;
+}
+
 std::size_t Ledger::observed(IpSet set, const std::vector<SetEntry>& members) {
+  if (set.kind == SetKind::outside) return observed_outside(set.family, members);
   const std::unordered_set<SetEntry> present(members.begin(), members.end());
   std::size_t differences = 0;
   for (auto& [entry, row] : entries_) {
@@ -225,7 +269,11 @@ void Ledger::performed(const Operation& operation) {
   } else if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) {
     performed_counted(addresses_, operation.verb, bound->address);
   } else {
-    performed_counted(entries_, operation.verb, std::get<SetEntry>(operation.target));
+    const auto& entry = std::get<SetEntry>(operation.target);
+    if (entry.set.kind == SetKind::outside)
+      performed_outside(operation.verb, entry);
+    else
+      performed_counted(entries_, operation.verb, entry);
   }
 }
 
@@ -237,16 +285,22 @@ void Ledger::performed_counted(std::unordered_map<Key, CountedRow>& rows, Verb v
   if (!row.actual && row.claims == 0 && !row.dirty) rows.erase(key);
 }
 
-void Ledger::doubt(const ObjectId& id) {
-  if (const auto* key = std::get_if<VirtualServerKey>(&id)) {
-    doubtful_servers_.insert(*key);
-    servers_[*key].ours = true;
-  } else if (const auto* bound = std::get_if<BoundAddress>(&id)) {
+void Ledger::doubt(const Operation& operation) {
+  if (const auto* entry = std::get_if<SetEntry>(&operation.target)) {
+    if (entry->set.kind == SetKind::outside) {
+      ServerRow& row = servers_[frontend_of(*entry)];
+      row.outside_doubtful = row.ours = true;
+    } else {
+      CountedRow& row = entries_[*entry];
+      row.doubtful = row.ours = true;
+    }
+  } else if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) {
     CountedRow& row = addresses_[bound->address];
     row.doubtful = row.ours = true;
   } else {
-    CountedRow& row = entries_[std::get<SetEntry>(id)];
-    row.doubtful = row.ours = true;
+    const auto key = std::get<VirtualServerKey>(object_of(operation));
+    doubtful_servers_.insert(key);
+    servers_[key].ours = true;
   }
 }
 
@@ -257,6 +311,8 @@ void Ledger::performed_server(Verb verb, const VirtualServer& server) {
     row.actual_destinations.clear();
     draining_.erase(server.key);
     forget_if_empty(server.key);
+    // The entry that says that it is ours stays as long as it does.
+    if (server.key.fwmark != 0) touch(mark_entry(server.key.family(), server.key.fwmark));
     return;
   }
   row.actual = server;
@@ -274,13 +330,23 @@ void Ledger::performed_destination(Verb verb, const DestinationOf& of) {
   } else {
     row.actual_destinations.insert(place, of.destination);
   }
-  if (verb == Verb::set && of.destination.weight == 0) draining_.insert(of.server);
+  if (verb == Verb::set && of.destination.weight == 0) draining_.try_emplace(of.server);
+  if (const auto drains = draining_.find(of.server); verb == Verb::set && drains != draining_.end())
+    drains->second.erase(of.destination.key);  // it waits from now on, or no longer
+}
+
+void Ledger::performed_outside(Verb verb, const SetEntry& entry) {
+  const auto key = frontend_of(entry);
+  ServerRow& row = servers_[key];
+  row.actual_outside = verb == Verb::remove ? Mark{} : entry.mark;
+  row.outside_doubtful = false;
+  forget_if_empty(key);
 }
 
 void Ledger::forget_if_empty(const VirtualServerKey& key) {
   const auto row = servers_.find(key);
   if (row != servers_.end() && row->second.claims.empty() && !row->second.actual && !row->second.dirty &&
-      !doubtful_servers_.contains(key))
+      row->second.actual_outside == Mark{} && !row->second.outside_doubtful && !doubtful_servers_.contains(key))
     servers_.erase(row);
 }
 
@@ -329,6 +395,24 @@ bool Ledger::is_actual(const VirtualServerKey& key) const {
   return row != servers_.end() && row->second.actual.has_value();
 }
 
+bool Ledger::has_destinations(const VirtualServerKey& key) const {
+  const auto row = servers_.find(key);
+  return row != servers_.end() && !row->second.actual_destinations.empty();
+}
+
+std::vector<DestinationKey> Ledger::wanted(const VirtualServerKey& key) const {
+  std::vector<DestinationKey> keys;
+  const auto row = servers_.find(key);
+  if (row == servers_.end() || row->second.claims.empty()) return keys;
+  for (const auto& destination : row->second.claims.front().destinations) keys.push_back(destination.key);
+  return keys;
+}
+
+bool Ledger::awaits_binding(const IpAddress& address) const {
+  const auto row = addresses_.find(address);
+  return row != addresses_.end() && row->second.claims > 0 && !row->second.actual;
+}
+
 Ledger::Size Ledger::actual_size() const {
   Size size;
   size.services = owners_.size();
@@ -339,6 +423,33 @@ Ledger::Size Ledger::actual_size() const {
   for (const auto& [address, row] : addresses_) size.addresses += row.actual ? 1 : 0;
   for (const auto& [entry, row] : entries_) size.entries += row.actual ? 1 : 0;
   return size;
+}
+
+bool Ledger::is_written(const ServerRow& row) const {
+  const auto& claim = row.claims.front();
+  if (!row.actual || *row.actual != claim.server || doubtful_servers_.contains(claim.server.key)) return false;
+  auto have = row.actual_destinations.begin();
+  for (const auto& want : claim.destinations) {
+    for (; have != row.actual_destinations.end() && have->key < want.key; ++have)
+      if (have->weight != 0) return false;
+    if (have == row.actual_destinations.end() || *have++ != want) return false;
+  }
+  return std::all_of(have, row.actual_destinations.end(), [](const Destination& d) { return d.weight == 0; });
+}
+
+bool Ledger::is_written(const ObjectKey& service) const {
+  const auto entry = owners_.find(service);
+  if (entry == owners_.end()) return false;
+  const Owner& owner = entry->second;
+  const auto holds = [](const auto& rows, const auto& key) {
+    const auto row = rows.find(key);
+    return row != rows.end() && row->second.actual && !row->second.doubtful;
+  };
+  return std::all_of(owner.servers.begin(), owner.servers.end(),
+                     [&](const auto& key) { return is_written(servers_.at(key)); }) &&
+         std::all_of(owner.addresses.begin(), owner.addresses.end(),
+                     [&](const auto& address) { return holds(addresses_, address); }) &&
+         std::all_of(owner.entries.begin(), owner.entries.end(), [&](const auto& e) { return holds(entries_, e); });
 }
 
 bool Ledger::settled() const { return dirty_servers_.empty() && dirty_addresses_.empty() && dirty_entries_.empty(); }

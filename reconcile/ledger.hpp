@@ -7,6 +7,7 @@
 
 #include <array>
 #include <chrono>
+#include <map>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -32,6 +33,8 @@ struct Conflict {
   ObjectKey loser;
   friend bool operator==(const Conflict&, const Conflict&) = default;
 };
+
+using Instant = std::chrono::steady_clock::time_point;
 
 class Ledger {
  public:
@@ -59,7 +62,7 @@ class Ledger {
   void performed(const Operation& operation);
   // An operation on this row may or may not have happened. Until it is seen again or written successfully, the row is
   // taken for neither present nor absent, and never forgotten.
-  void doubt(const ObjectId& id);
+  void doubt(const Operation& operation);
   [[nodiscard]] std::vector<VirtualServerKey> doubtful_servers() const {
     return {doubtful_servers_.begin(), doubtful_servers_.end()};
   }
@@ -74,10 +77,14 @@ class Ledger {
   void touch(const ObjectId& id);
 
   // --- draining -----------------------------------------------------------------------------------------------------
-  // Virtual servers with destinations at weight 0 that wait for their connections to end.
-  [[nodiscard]] const std::unordered_set<VirtualServerKey>& draining() const { return draining_; }
-  // Of what was just observed: the removals of destinations that are unwanted, at weight 0 and idle.
-  [[nodiscard]] Plan plan_removals(const ObservedVirtualServer& found);
+  // Virtual servers with destinations at weight 0 that wait for their connections to end; and since when each of these
+  // was seen to wait.
+  using DrainStarts = std::map<DestinationKey, Instant>;
+  [[nodiscard]] const std::unordered_map<VirtualServerKey, DrainStarts>& draining() const { return draining_; }
+  // Of what was just observed: the removals of destinations that are unwanted, at weight 0, and idle or seen so for as
+  // long as the `limit`.
+  [[nodiscard]] Plan plan_removals(const ObservedVirtualServer& found, Instant now,
+                                   std::optional<std::chrono::seconds> limit);
 
   // --- what a reader asks -------------------------------------------------------------------------------------------
   [[nodiscard]] std::vector<Conflict> conflicts() const;
@@ -90,11 +97,21 @@ class Ledger {
   // it is a virtual server.
   [[nodiscard]] std::vector<ObjectKey> claimants(const ObjectId& id, std::size_t limit) const;
   [[nodiscard]] bool is_actual(const VirtualServerKey& key) const;
+  // Whether it is, may be, or should be in the kernel.
+  [[nodiscard]] bool knows(const VirtualServerKey& key) const { return servers_.contains(key); }
+  [[nodiscard]] bool has_destinations(const VirtualServerKey& key) const;  // actual ones
+  // What the rightful claimant wants behind it, sorted; nothing where nobody claims it.
+  [[nodiscard]] std::vector<DestinationKey> wanted(const VirtualServerKey& key) const;
+  // The address is desired on kube-ipvs0, and not known to be there.
+  [[nodiscard]] bool awaits_binding(const IpAddress& address) const;
   struct Size {
     std::size_t servers = 0, destinations = 0, addresses = 0, entries = 0, services = 0;
     friend bool operator==(const Size&, const Size&) = default;
   };
   [[nodiscard]] Size actual_size() const;
+  // The kernel has acknowledged all that the Service wants, or the older claimant of what it shares. False for a
+  // Service that has contributed nothing.
+  [[nodiscard]] bool is_written(const ObjectKey& service) const;
   // Desired and actual agree, up to draining destinations.
   [[nodiscard]] bool settled() const;
 
@@ -110,13 +127,18 @@ class Ledger {
     const Owner* owner;
     VirtualServer server;
     std::vector<Destination> destinations;  // sorted by key
+    Mark outside{};
   };
+  // A frontend: a virtual server, its destinations, and the set entry that leads outside clients past it.
   struct ServerRow {
     std::vector<Claim> claims;  // the rightful owner first
     std::optional<VirtualServer> actual;
     std::vector<Destination> actual_destinations;  // sorted by key
-    bool ours = false;                             // may be removed when nobody claims it
-    bool inherited = false;                        // was there at the start, and nobody has claimed it since
+    Mark actual_outside{};
+    bool outside_doubtful = false;
+    Protocol protocol = Protocol::none;  // of the traffic, as its last owner said; none: not known
+    bool ours = false;                   // may be removed when nobody claims it
+    bool inherited = false;              // was there at the start, and nobody has claimed it since
     bool dirty = false;
   };
   struct CountedRow {
@@ -128,6 +150,7 @@ class Ledger {
     bool dirty = false;
   };
 
+  [[nodiscard]] bool is_written(const ServerRow& row) const;
   void claim(const Owner& owner, Frontend frontend);
   void unclaim(const Owner& owner, const VirtualServerKey& key);
   void touch_server(const VirtualServerKey& key, ServerRow& row);
@@ -146,12 +169,18 @@ class Ledger {
     return row.ours && (pruning_ || !row.inherited) && serves_[static_cast<std::size_t>(family)];
   }
   void plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan);
+  void plan_outside(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
   void plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
+  void plan_end(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
   [[nodiscard]] bool marks_ownership(const SetEntry& entry) const;
+  [[nodiscard]] bool proves_ownership(const SetEntry& entry) const;
   [[nodiscard]] bool excluded(const VirtualServerKey& key) const;
 
   void performed_server(Verb verb, const VirtualServer& server);
   void performed_destination(Verb verb, const DestinationOf& of);
+  void performed_outside(Verb verb, const SetEntry& entry);
+  bool observed_outside(const VirtualServerKey& key, ServerRow& row, Mark found);
+  std::size_t observed_outside(Family family, const std::vector<SetEntry>& members);
   void forget_if_empty(const VirtualServerKey& key);
 
   std::vector<Cidr> exclude_cidrs_;
@@ -164,7 +193,7 @@ class Ledger {
   std::vector<VirtualServerKey> dirty_servers_;
   std::vector<IpAddress> dirty_addresses_;
   std::vector<SetEntry> dirty_entries_;
-  std::unordered_set<VirtualServerKey> draining_;
+  std::unordered_map<VirtualServerKey, DrainStarts> draining_;
   std::unordered_set<VirtualServerKey> doubtful_servers_;
   std::unordered_set<VirtualServerKey> contested_;
   std::vector<Conflict> new_conflicts_;

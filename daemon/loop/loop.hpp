@@ -26,6 +26,11 @@ class Loop {
     std::function<bool()> rules_in_place;  // nothing is written before
     std::function<void(const Node*)> node_changed;
     std::function<std::vector<WatchStatus>()> watches;  // for the metrics
+    // Is told the frontends whose flows have to be looked at; must not wait for that.
+    std::function<void(std::vector<FrontendFlows>)> sweep_flows = [](const auto&) {};
+    // What changed of the health checks, once the kernel has it; and where they are answered.
+    std::function<void(std::vector<HealthCheckChange>, const ListenAddresses&)> health_checks = {};
+    std::function<void(const ServiceNotice&)> notice = {};
     // Lets somebody look, once a turn; returns whether another waits to.
     std::function<bool(const LoopView&)> answer = [](const LoopView&) { return false; };
   };
@@ -47,6 +52,8 @@ class Loop {
   // What `once` ends with; empty while failures still have their first retries before them.
   [[nodiscard]] std::optional<Result<void>> once_result() const;
   [[nodiscard]] int timeout_ms(Instant now, bool more) const;
+  // Tells others what a step has brought about.
+  void publish();
   void report();
   void report_watches(Instant now);
 
@@ -57,11 +64,14 @@ class Loop {
   Instant next_drain_poll_{};
   Instant next_audit_{};
   bool pending_ = false;  // something waits to be written, and health knows
+  bool syncing_ = false;  // it is being written, since:
+  Instant sync_began_{};
   struct {
     std::uint64_t done = 0;
     std::uint64_t failed = 0;
   } before_;  // operations when that began
   std::optional<Node> node_;
+  ListenAddresses published_addresses_;
   Tally reported_;
   Reconciler::Counters reported_counters_;
   std::map<std::string, std::uint64_t> reported_watches_;  // by resource

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "daemon/config/config_file.hpp"
+#include "daemon/loop/rules_keeper.hpp"
 
 namespace ipvsd {
 
@@ -25,6 +26,12 @@ Result<Policy> make_policy(const Config& config, std::string_view hostname) {
   policy.exclude_cidrs = config.ipvs.exclude_cidrs;
   policy.node_port_cidrs = config.node_port_addresses;
   policy.node_port_primary = config.node_port_addresses_primary;
+  policy.by_pod_cidrs = config.detect_local_mode == DetectLocalMode::node_cidr;
+  for (const auto family : families)
+    policy.knows_outside[static_cast<std::size_t>(family)] =
+        rules_config(config, nullptr, family).local_match.has_value();
+  policy.outside_mask = config.own.external_mark_mask;
+  if (config.own.drain_timeout.count() > 0) policy.drain_timeout = config.own.drain_timeout;
   return policy;
 }
 

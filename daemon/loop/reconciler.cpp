@@ -24,6 +24,7 @@ Reconciler::Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> p
       warn_(std::move(warn)),
       cluster_(policy_.node_name),
       ledger_(policy_.exclude_cidrs, policy_.serves),
+      marks_(policy_.outside_mask),
       retries_(seed),
       executor_(kernel_, ledger_, retries_, [this](const Error& error) { warn_(error.message() + "; will retry"); }) {}
 
@@ -33,6 +34,7 @@ Result<void> Reconciler::start() {
   const auto state = kernel_.observe();
   if (!state) return fail(state.error());
   ledger_.observed(*state, owned(*state, {addresses_.begin(), addresses_.end()}));
+  marks_.observed(state->entries);
   return {};
 }
 
@@ -71,9 +73,9 @@ void Reconciler::notice(const Notification& notification) {
 }
 
 void Reconciler::refresh_view() {
-  const Node* node = cluster_.node();
-  NodeView view = node_view(policy_, node != nullptr ? node->zone : "", primary_addresses(primary_, node),
-                            {addresses_.begin(), addresses_.end()});
+  const std::vector<LinkAddress> addresses(addresses_.begin(), addresses_.end());
+  NodeView view = node_view(policy_, cluster_.node(), primary_, addresses);
+  listen_ = ipvsd::listen_addresses(policy_, view.primary, addresses);
   view_stale_ = false;
   if (view == view_) return;
   view_ = std::move(view);
@@ -83,11 +85,50 @@ void Reconciler::refresh_view() {
 void Reconciler::recompute(const ObjectKey& key) {
   ++counters_.recomputed;
   const Service* service = cluster_.service(key);
+  auto triggers = cluster_.take_triggers(key);
   if (service == nullptr) {
     ledger_.withdraw(key);
+    marks_.release(key);
+    local_.remove(key);
+    unwritten_.erase(key);
     return;
   }
-  ledger_.contribute(*service, desired(*service, cluster_.slices_of(key), policy_, view_));
+  const auto marks =
+      marks_.assign(key, outside_ports(*service, policy_, view_), [this](Family family, std::uint32_t mark) {
+        return ledger_.knows({IpAddress::any(family), Protocol::none, Port{}, mark});
+      });
+  Contribution contribution = desired(*service, cluster_.slices_of(key), policy_, view_, marks);
+  if (!first_sync_done_)
+    for (const auto& frontend : contribution.frontends)
+      if (has_flows(frontend.server.key)) unsettled_.insert(frontend.server.key);
+  local_.put(*service, contribution.local);
+  ledger_.contribute(*service, std::move(contribution));
+  if (triggers.empty()) return;
+  auto& waiting = unwritten_[key];
+  waiting.insert(waiting.end(), triggers.begin(), triggers.end());
+}
+
+std::vector<FrontendFlows> Reconciler::take_unsettled_flows() {
+  unsettled_.merge(executor_.take_unsettled());
+  std::vector<FrontendFlows> flows;
+  std::erase_if(unsettled_, [&](const VirtualServerKey& key) {
+    // Until its address is bound, packets pass by the virtual server and leave new entries.
+    if (ledger_.awaits_binding(key.address)) return false;
+    flows.push_back({key, ledger_.wanted(key)});
+    return true;
+  });
+  return flows;
+}
+
+void Reconciler::note_written() {
+  for (auto entry = unwritten_.begin(); entry != unwritten_.end();) {
+    if (!ledger_.is_written(entry->first)) {
+      ++entry;
+      continue;
+    }
+    written_.insert(written_.end(), entry->second.begin(), entry->second.end());
+    entry = unwritten_.erase(entry);
+  }
 }
 
 void Reconciler::prepare_again(Instant now) {
@@ -131,25 +172,45 @@ bool Reconciler::step(Instant now) {
   counters_.retries += due.size();
   executor_.execute(ledger_.plan(), now);
   retries_.forget_settled();
+  note_written();
   report_conflicts();
+  report_wrong_families();
   if (cluster_.touched() > 0) return true;
   first_sync_done_ = true;
   if (!pruning_ && cluster_.complete()) {
     pruning_ = true;
     ledger_.start_pruning();
+    marks_.forget_observed();
     return true;
   }
   return !ledger_.settled();
 }
 
 void Reconciler::report_conflicts() {
-  for (const auto& conflict : ledger_.take_new_conflicts())
-    warn_(fmt::format("{}: Service {} and the older Service {} both want it; {} keeps it", conflict.server.to_string(),
-                      conflict.loser.to_string(), conflict.owner.to_string(), conflict.owner.to_string()));
+  for (const auto& conflict : ledger_.take_new_conflicts()) {
+    auto text =
+        fmt::format("{}: Service {} and the older Service {} both want it; {} keeps it", conflict.server.to_string(),
+                    conflict.loser.to_string(), conflict.owner.to_string(), conflict.owner.to_string());
+    warn_(text);
+    const Service* loser = cluster_.service(conflict.loser);
+    notices_.push_back(
+        {ServiceNotice::Kind::conflict, conflict.loser, loser != nullptr ? loser->uid : "", std::move(text)});
+  }
+}
+
+void Reconciler::report_wrong_families() {
+  for (const auto& [service, uid, address] : local_.take_wrong_families()) {
+    auto text = fmt::format(
+        "endpoint {} of Service {} is left out: {} is not the family of its EndpointSlice, or not served on this node",
+        address.to_string(), service.to_string(), to_string(address.family()));
+    warn_(text);
+    notices_.push_back({ServiceNotice::Kind::wrong_family, service, uid, std::move(text)});
+  }
 }
 
 bool Reconciler::poll_drains(Instant now, std::size_t limit) {
-  if (drain_queue_.empty()) drain_queue_.assign(ledger_.draining().begin(), ledger_.draining().end());
+  if (drain_queue_.empty())
+    for (const auto& [key, starts] : ledger_.draining()) drain_queue_.push_back(key);
   Plan removals;
   for (; limit > 0 && !drain_queue_.empty(); --limit) {
     const VirtualServerKey key = drain_queue_.back();
@@ -158,9 +219,9 @@ bool Reconciler::poll_drains(Instant now, std::size_t limit) {
     if (!found) continue;  // an error is never read as absence
     ledger_.observed(key, *found);
     if (!*found) continue;
-    auto plan = ledger_.plan_removals(**found);
-    auto& into = removals[Phase::retire];
-    into.insert(into.end(), plan[Phase::retire].begin(), plan[Phase::retire].end());
+    auto plan = ledger_.plan_removals(**found, now, policy_.drain_timeout);
+    for (const auto phase : {Phase::retire, Phase::unserve_outside})
+      removals[phase].insert(removals[phase].end(), plan[phase].begin(), plan[phase].end());
   }
   executor_.execute(removals, now);
   return drain_queue_.empty();
@@ -183,6 +244,7 @@ bool Reconciler::audit(std::size_t servers, std::size_t sets) {
   audit_position_ = audit_set_ = 0;
   audit_servers_.clear();
   ++counters_.audits;
+  for (const auto& key : marks_.refused()) cluster_.touch(key);  // by now there may be marks again
   return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "ctl/diff.hpp"
 #include "ctl/explain.hpp"
+#include "ctl/wanted.hpp"
 #include "daemon/config/options.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 #include "test/unit/objects.hpp"
@@ -35,15 +36,18 @@ struct World {
   void settle() {
     for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) cluster.state.apply(ReplaceEnd{kind});
     auto& node = observed.node;
-    const auto view = cluster.view(node.addresses);
+    Wanted wants(cluster, node, Wanted::By::ours);
     for (const auto& key : cluster.state.service_keys()) {
       const auto* service = cluster.state.service(key);
       if (service == nullptr) continue;
-      const auto wanted = desired(*service, cluster.state.slices_of(key), cluster.policy, view);
+      const auto wanted = wants.of(*service);
       for (const auto& frontend : wanted.frontends) {
         ObservedVirtualServer found{frontend.server, {}};
         for (const auto& destination : frontend.destinations) found.destinations.push_back({destination, 0, 0, 0});
         node.servers.push_back(std::move(found));
+        const auto& key = frontend.server.key;
+        if (frontend.outside.value != 0)
+          node.entries.push_back(outside_entry(key.address, key.protocol, key.port, frontend.outside));
       }
       for (const auto& address : wanted.addresses)
         node.addresses.push_back({std::string(ipvs_link_name), address, address.max_prefix()});
@@ -341,4 +345,42 @@ TEST_CASE("rules are walked as the kernel walks them") {
                     "dst,dst -j KUBE-MARK-MASQ",
                     "KUBE-CLUSTER-IP 10.0.0.1,tcp:80", false}) ==
         "nat KUBE-X: ! -s 10.0.0.0/8 [KUBE-CLUSTER-IP 10.0.0.1,tcp:80] -j KUBE-MARK-MASQ");
+}
+
+TEST_CASE("policy Local by mark: clients outside have a virtual server of their own") {
+  const auto local = [](const char* node) {
+    World world;
+    world.cluster.policy.outside_mask = world.cluster.config.own.external_mark_mask = 0x307f;
+    world.cluster.policy.knows_outside = {true, true};
+    auto service = cluster_ip_service("web", "10.96.0.1");
+    service.type = ServiceType::load_balancer;
+    service.external_policy = TrafficPolicy::local;
+    service.load_balancer_ips = {balancer.address};
+    world.add(service);
+    world.add(slice("web", {endpoint("10.244.1.11", true, node), endpoint("10.244.2.12", true, "there")}));
+    world.settle();
+    return world;
+  };
+  auto world = local("here");
+  const auto outside = explain(balancer, {}, world.observed, &world.cluster);
+  CAPTURE(explanation_text(outside));
+  CHECK(outside.faults.empty());
+  REQUIRE(outside.endpoints.size() == 2);
+  CHECK(outside.endpoints[1].reason == "traffic policy Local: it is on another node");
+  const auto inside = explain(balancer, ip("10.244.1.100"), world.observed, &world.cluster);
+  CHECK(inside.faults.empty());
+  CHECK(inside.endpoints[1].in);
+  CHECK(differences(world.cluster, world.observed.node, kernel, 2).empty());
+
+  drop_rules(world, "KUBE-IPVSD-OUTSIDE");
+  CHECK(world.cause(balancer) == "rules-missing");
+  world = local("here");
+  drop_entry(world, SetKind::outside);
+  CHECK(world.cause(balancer) == "set-entry-missing");
+  world = local("here");
+  std::erase_if(world.observed.node.servers, [](const auto& found) { return found.server.key.fwmark != 0; });
+  CHECK(world.cause(balancer) == "virtual-server-missing");
+  world = local("elsewhere");
+  CHECK(world.cause(balancer) == "no-local-endpoint");
+  CHECK(world.cause(balancer, "10.244.1.100") == "none");
 }
