@@ -114,12 +114,6 @@ NodeView Cluster::view(const std::vector<LinkAddress>& addresses) const {
   return node_view(policy, state.node(), config.bind_address, addresses);
 }
 
-Contribution Cluster::desired(const Service& service, const NodeView& view, Marks& marks,
-                              const Marks::InKernel& in_kernel) const {
-  return ipvsd::desired(service, state.slices_of(service.key), policy, view,
-                        marks.assign(service.key, outside_ports(service, policy, view), in_kernel));
-}
-
 Result<Cluster> cluster_of_config(std::string_view json) {
   const auto malformed = [](std::string_view what) {
     return fail(Errc::malformed, fmt::format("the daemon's configuration: {}", what));

@@ -33,9 +33,6 @@ struct Cluster {
 
   // What a node with these addresses on its links is to the Services.
   [[nodiscard]] NodeView view(const std::vector<LinkAddress>& addresses) const;
-  // What a Service wants there. `marks` has observed the kernel's, so that they count as the Service's own.
-  [[nodiscard]] Contribution desired(const Service& service, const NodeView& view, Marks& marks,
-                                     const Marks::InKernel& in_kernel) const;
 };
 
 // Waits for a complete view. `warn` gets a line for each object that could not be read. Errors: not_found where no

@@ -2,21 +2,19 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "ctl/plain.hpp"
-
 namespace ipvsd::ctl {
 
-Result<AnswerFormat> parse_answer_format(std::string_view text) {
-  if (text == "table") return AnswerFormat::table;
-  if (text == "json") return AnswerFormat::json;
-  return fail(Errc::malformed,
-              fmt::format("\"{}\" is no output format of this command; accepted are table and json", text));
+Result<Format> parse_answer_format(std::string_view text) {
+  static constexpr std::array accepted{Format::table, Format::json, Format::yaml};
+  return parse_format(text, accepted);
 }
 
-std::string structured(const nlohmann::ordered_json& value, AnswerFormat) {
+std::string structured(const nlohmann::ordered_json& value, Format format) {
+  if (format == Format::yaml) return yaml_text(value);
   return value.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -36,6 +34,6 @@ void add_cluster_options(CLI::App& command, ClusterWords& words) {
   add_socket_option(command, words.socket);
 }
 
-void warn_user(const std::string& text) { fmt::print(stderr, "kube-ipvsctl: {}\n", plain(text)); }
+void warn_user(const std::string& text) { fmt::print(stderr, "kube-ipvsctl: {}\n", printable(text)); }
 
 }  // namespace ipvsd::ctl

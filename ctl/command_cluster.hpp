@@ -5,14 +5,14 @@
 
 #include "ctl/cluster.hpp"
 #include "ctl/command.hpp"
+#include "ctl/output.hpp"
 
 namespace ipvsd::ctl {
 
-enum class AnswerFormat : std::uint8_t { table, json, yaml };
-// Error: malformed, saying what is accepted.
-[[nodiscard]] Result<AnswerFormat> parse_answer_format(std::string_view text);
+// table, json or yaml. Error: malformed, saying so.
+[[nodiscard]] Result<Format> parse_answer_format(std::string_view text);
 // As JSON or YAML.
-[[nodiscard]] std::string structured(const nlohmann::ordered_json& value, AnswerFormat format);
+[[nodiscard]] std::string structured(const nlohmann::ordered_json& value, Format format);
 
 void add_socket_option(CLI::App& command, std::string& socket);
 // --kubeconfig, --manifests, --config, --node, --socket.

@@ -7,7 +7,6 @@
 
 #include "ctl/command_cluster.hpp"
 #include "ctl/diff.hpp"
-#include "ctl/plain.hpp"
 
 namespace ipvsd::ctl {
 namespace {
@@ -29,7 +28,7 @@ KernelVersion running_kernel() {
 
 std::string table_of(const std::vector<Difference>& all) {
   std::string text;
-  for (const auto& difference : all) text += plain(to_string(difference)) + "\n";
+  for (const auto& difference : all) text += printable(to_string(difference)) + "\n";
   return text;
 }
 
@@ -55,7 +54,7 @@ int run_diff(const DiffWords& words) {
   const auto facts = observe_node([](const VirtualServerKey&) { return true; }, paths);
   if (!facts) return complain(facts.error(), failed_status);
   const auto all = differences(*cluster, *facts, kernel, cpus);
-  if (finish(write_out(*format == AnswerFormat::table ? table_of(all) : structured(json_of(all), *format))) != 0)
+  if (finish(write_out(*format == Format::table ? table_of(all) : structured(json_of(all), *format))) != 0)
     return failed_status;
   return all.empty() ? 0 : different_status;
 }

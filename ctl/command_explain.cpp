@@ -110,16 +110,16 @@ Result<std::vector<Explanation>> explain_all(const Subject& subject, const std::
   return all;
 }
 
-int print(const std::vector<Explanation>& all, AnswerFormat format) {
+int print(const std::vector<Explanation>& all, Format format) {
   std::string text;
   auto list = nlohmann::ordered_json::array();
   bool wrong = false;
   for (const auto& explanation : all) {
-    if (format == AnswerFormat::table) text += (text.empty() ? "" : "\n") + explanation_text(explanation);
+    if (format == Format::table) text += (text.empty() ? "" : "\n") + explanation_text(explanation);
     list.push_back(explanation_json(explanation));
     wrong = wrong || !explanation.faults.empty();
   }
-  if (format != AnswerFormat::table) text = structured({{"explanations", std::move(list)}}, format);
+  if (format != Format::table) text = structured({{"explanations", std::move(list)}}, format);
   if (finish(write_out(text)) != 0) return failed_status;
   return wrong ? fault_status : 0;
 }

@@ -23,7 +23,7 @@ int run_status(const StatusWords& words) {
   const auto status = parse_status(*text);
   if (!status) return complain(status.error(), no_daemon_status);
   const auto written =
-      finish(write_out(*format == AnswerFormat::table ? status_table(*status) : structured(*status, *format)));
+      finish(write_out(*format == Format::table ? status_table(*status) : structured(*status, *format)));
   if (written != 0) return no_daemon_status;
   return is_healthy(*status) ? 0 : unhealthy_status;
 }

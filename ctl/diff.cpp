@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "ctl/wanted.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 #include "reconcile/ledger.hpp"
 #include "reconcile/ownership.hpp"
@@ -66,15 +67,9 @@ void add_kernel_differences(const Cluster& cluster, const NodeFacts& facts, std:
   const auto state = facts.kernel_state();
   Ledger ledger(cluster.policy.exclude_cidrs, cluster.policy.serves);
   ledger.observed(state, owned(state, facts.addresses));
-  const auto view = cluster.view(facts.addresses);
-  Marks marks(cluster.policy.outside_mask);
-  marks.observed(state.entries);
-  const auto in_kernel = [&](Family family, std::uint32_t mark) {
-    return ledger.knows({IpAddress::any(family), Protocol::none, Port{}, mark});
-  };
+  Wanted wanted(cluster, facts, Wanted::By::ours);
   for (const auto& key : cluster.state.service_keys())
-    if (const auto* service = cluster.state.service(key))
-      ledger.contribute(*service, cluster.desired(*service, view, marks, in_kernel));
+    if (const auto* service = cluster.state.service(key)) ledger.contribute(*service, wanted.of(*service));
   ledger.start_pruning();
   if (!facts.no_ipvs.empty()) into.push_back({Sign::missing, "module", "ip_vs: " + facts.no_ipvs, {}});
   if (!facts.link) into.push_back({Sign::missing, "link", std::string(ipvs_link_name), {}});

@@ -45,6 +45,7 @@ struct ExplainedStep {
 
 struct ExplainedEndpoint {
   DestinationKey key;
+  std::string pod;                           // "" if not known
   std::string node;                          // "" if not known
   bool in = false;                           // it is to get new connections
   std::string reason;                        // "ready", "not ready", "traffic policy Local", ...
@@ -102,6 +103,9 @@ struct EndpointFindings {
                                                  bool from_inside);
 // The same by the kernel alone.
 [[nodiscard]] EndpointFindings explain_destinations(const ObservedVirtualServer& found);
+
+// "1 endpoint", "2 endpoints".
+[[nodiscard]] std::string counted(std::uint64_t number, std::string_view what);
 
 // --- printing
 // ---------------------------------------------------------------------------------------------------------

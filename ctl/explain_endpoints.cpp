@@ -14,7 +14,7 @@ std::uint64_t connections(const ObservedDestination& found) {
 }
 
 std::string draining(const ObservedDestination& found) {
-  return fmt::format("draining with {} connections", connections(found));
+  return "draining with " + counted(connections(found), "connection");
 }
 
 const ObservedDestination* find(const ObservedVirtualServer* server, const DestinationKey& key) {
@@ -69,7 +69,7 @@ void add_no_endpoint(EndpointFindings& findings, const std::vector<Candidate>& c
   else
     findings.faults.push_back(
         {"no-ready-endpoint",
-         fmt::format("{} has {} endpoints for this port, and none is ready", name, candidates.size()),
+         fmt::format("{} has {} for this port, and none is ready", name, counted(candidates.size(), "endpoint")),
          "see why the Pods are not ready: kubectl get pods, kubectl describe pod"});
 }
 
@@ -120,6 +120,7 @@ EndpointFindings explain_endpoints(const Cluster& cluster, const NodeView& view,
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     ExplainedEndpoint row;
     row.key = candidates[i].key;
+    row.pod = candidates[i].source->pod;
     row.node = candidates[i].source->node_name;
     row.in = where[i] == Standing::in;
     row.reason = reason_of(candidates[i], where[i]);
@@ -135,7 +136,7 @@ EndpointFindings explain_endpoints(const Cluster& cluster, const NodeView& view,
       if (std::any_of(candidates.begin(), candidates.end(), [&](const Candidate& one) { return one.key == key; }))
         continue;
       const auto reason = present.destination.weight == 0 ? draining(present) : std::string("in the kernel alone");
-      findings.rows.push_back({key, "", false, "not an endpoint: " + reason, present, {}});
+      findings.rows.push_back({key, "", "", false, "not an endpoint: " + reason, present, {}});
     }
 
   if (wanted.destinations.empty())
@@ -161,6 +162,7 @@ EndpointFindings explain_destinations(const ObservedVirtualServer& found) {
     const bool in = present.destination.weight > 0;
     any = any || in;
     findings.rows.push_back({present.destination.key,
+                             "",
                              "",
                              in,
                              in ? fmt::format("weight {}", present.destination.weight) : draining(present),

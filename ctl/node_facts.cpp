@@ -8,15 +8,13 @@
 #include <algorithm>
 #include <fstream>
 
+#include "ctl/observe_rules.hpp"
 #include "ipset/sets.hpp"
 #include "netlink/ipvs.hpp"
 #include "netlink/links.hpp"
-#include "os/process.hpp"
 
 namespace ipvsd::ctl {
 namespace {
-
-constexpr std::chrono::seconds save_deadline{20};
 
 Result<void> read_ipvs(NodeFacts& facts, const std::function<bool(const VirtualServerKey&)>& with_destinations) {
   // Asking generic netlink for the family would load the module where it is missing.
@@ -56,50 +54,15 @@ Result<void> read_sets(NodeFacts& facts) {
   return {};
 }
 
-bool has_kube_chains(const std::vector<SavedTable>& tables) {
-  return std::any_of(tables.begin(), tables.end(), [](const SavedTable& table) {
-    return std::any_of(table.chains.begin(), table.chains.end(),
-                       [](const std::string& chain) { return chain.starts_with("KUBE-"); });
-  });
-}
-
-std::size_t rule_count(const std::vector<SavedTable>& tables) {
-  std::size_t count = 0;
-  for (const auto& table : tables) count += table.rules.size();
-  return count;
-}
-
-// Asking a backend that has no tables could load its module.
-bool has_tables(Family family, std::string_view backend) {
-  if (backend == "nft") return ::access("/sys/module/nf_tables", F_OK) == 0;
-  std::ifstream names(family == Family::ipv4 ? "/proc/net/ip_tables_names" : "/proc/net/ip6_tables_names");
-  std::string first;
-  return static_cast<bool>(names >> first);
-}
-
-Result<std::vector<SavedTable>> saved_tables(Family family, std::string_view backend) {
-  const auto program = fmt::format("{}-{}-save", family == Family::ipv4 ? "iptables" : "ip6tables", backend);
-  const auto saved = run_process({program}, "", save_deadline);
-  if (!saved && saved.error().code == Errc::not_found)
-    return fail(Errc::not_found, program + " is not installed: apt install iptables");
-  if (!saved) return fail(saved.error());
-  if (saved->exit_status != 0)
-    return fail(Errc::unsupported, fmt::format("{} ended with status {}: {}", program, saved->exit_status,
-                                               saved->err.substr(0, saved->err.find('\n'))));
-  return parse_save(saved->out);
-}
-
-NodeRules read_rules(Family family) {
+NodeRules node_rules(const ObservedRules& observed) {
   NodeRules rules;
-  for (const std::string_view backend : {"legacy", "nft"}) {
-    if (has_kube_chains(rules.tables) || !has_tables(family, backend)) continue;
-    auto tables = saved_tables(family, backend);
-    if (!tables) {
-      rules.error = tables.error().context;
-    } else if (has_kube_chains(*tables) || rule_count(*tables) > rule_count(rules.tables)) {
-      rules.tables = std::move(*tables);
-      rules.error.clear();
-    }
+  rules.error = observed.error;
+  for (const auto& chain : observed.chains) {
+    auto table = std::find_if(rules.tables.begin(), rules.tables.end(),
+                              [&](const SavedTable& known) { return known.name == chain.table; });
+    if (table == rules.tables.end()) table = rules.tables.insert(table, {chain.table, {}, {}});
+    table->chains.push_back(chain.name);
+    for (const auto& rule : chain.rules) table->rules.push_back({chain.name, rule});
   }
   return rules;
 }
@@ -137,7 +100,7 @@ Result<NodeFacts> observe_node(const std::function<bool(const VirtualServerKey&)
   if (!addresses) return fail(addresses.error());
   facts.addresses = std::move(*addresses);
   facts.link = ::if_nametoindex(std::string(ipvs_link_name).c_str()) != 0;
-  for (const auto family : families) facts.rules[static_cast<std::size_t>(family)] = read_rules(family);
+  for (const auto& rules : observe_rules()) facts.rules[static_cast<std::size_t>(rules.family)] = node_rules(rules);
   for (const auto& path : sysctls) {
     std::ifstream file("/proc/sys/" + path);
     std::uint64_t value = 0;

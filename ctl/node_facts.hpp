@@ -14,8 +14,8 @@
 namespace ipvsd::ctl {
 
 struct NodeRules {
-  std::vector<SavedTable> tables;  // of the backend with chains KUBE-*, else of the one with more rules
-  std::string error;               // why there are none; "" if they could be read
+  std::vector<SavedTable> tables;  // chains KUBE-* and the jumps into them
+  std::string error;               // why they could not be read; "" if they could
 };
 
 struct NodeFacts {

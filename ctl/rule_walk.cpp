@@ -70,6 +70,7 @@ struct Rule {
   Answer matches = Answer::yes;
   std::string target;
   std::string mark;   // --set-xmark
+  std::string marks;  // --map-set, with --map-mark
   std::string entry;  // of the set that matched
 };
 
@@ -97,7 +98,7 @@ class Walker {
       if (saved.chain != chain) continue;
       const auto rule = evaluate(saved.rule);
       const bool ours = rule.target.starts_with("KUBE-");
-      if (base && !ours) continue;
+      if ((base && !ours) || rule.target.empty()) continue;
       if (rule.matches == Answer::no) continue;
       // What lets a client through by its address is taken to let it through where the address is not known.
       const bool assumed = rule.matches == Answer::unknown;
@@ -117,6 +118,11 @@ class Walker {
     if (rule.target == "DROP") return Outcome::dropped;
     if (rule.target == "REJECT") return Outcome::rejected;
     if (rule.target == "MASQUERADE") return Outcome::masqueraded;
+    // xt_set.c, set_target_v3(): as --set-xmark, by the entry.
+    if (rule.target == "SET")
+      if (const auto set = ip_set_by_name(rule.marks))
+        if (const auto entry = find_entry(*set, packet_.destination, packet_.destination))
+          walk_.mark = (walk_.mark & ~entry->mark.mask) ^ entry->mark.value;
     if (rule.target == "MARK")
       if (const auto mark = mark_words(rule.mark)) walk_.mark = (walk_.mark & ~mark->mask) ^ mark->value;
     return Outcome::fell_through;
@@ -137,6 +143,9 @@ class Walker {
         rule.target = argument;
       } else if (word == "--set-xmark") {
         rule.mark = argument;
+      } else if (word == "--map-set") {
+        rule.marks = argument;
+        ++i;
       } else if (rule.target.empty() && word != "-m" && word != "--comment") {
         auto answer = word == "--match-set" ? in_set(argument, i + 2 < words.size() ? words[i + 2] : "", rule.entry)
                                             : match(word, argument);
@@ -158,8 +167,7 @@ class Walker {
 
   Answer match(std::string_view option, const std::string& argument) const {
     if (option == "-p") {
-      const auto protocol = parse_protocol(argument);
-      return of(protocol && *protocol == packet_.protocol);
+      return of(is_protocol(argument));
     }
     if (option == "-s") return source_in(argument);
     if (option == "-d") {
@@ -181,6 +189,12 @@ class Walker {
     return ipvs_match(option, argument);
   }
 
+  // By name or number.
+  [[nodiscard]] bool is_protocol(const std::string& argument) const {
+    const auto protocol = parse_protocol(argument);
+    return protocol ? *protocol == packet_.protocol : number(argument) == static_cast<unsigned>(packet_.protocol);
+  }
+
   // What IPVS remembers of the packet behind it: -m ipvs.
   Answer ipvs_match(std::string_view option, const std::string& argument) const {
     if (option == "--vaddr") {
@@ -188,10 +202,7 @@ class Walker {
       return net ? of(net->contains(vip_)) : Answer::unknown;
     }
     if (option == "--vport") return of(number(argument) == vip_port_.number);
-    if (option == "--vproto") {
-      const auto protocol = parse_protocol(argument);
-      return of(protocol ? *protocol == packet_.protocol : number(argument) == static_cast<unsigned>(packet_.protocol));
-    }
+    if (option == "--vproto") return of(is_protocol(argument));
     return Answer::unknown;
   }
 
@@ -249,9 +260,13 @@ class Walker {
   }
 
   [[nodiscard]] std::optional<SetEntry> find_entry(IpSet set, const IpAddress& address, const IpAddress& second) const {
+    // Entries that differ in their mark alone are one element; the unmarked one is the least of them.
     const auto exact = [&](const SetEntry& entry) -> std::optional<SetEntry> {
-      if (!std::binary_search(world_.entries.begin(), world_.entries.end(), entry)) return {};
-      return entry;
+      const auto found = std::lower_bound(world_.entries.begin(), world_.entries.end(), entry);
+      if (found == world_.entries.end()) return {};
+      auto unmarked = *found;
+      unmarked.mark = {};
+      return unmarked == entry ? std::optional(*found) : std::nullopt;
     };
     switch (set.type()) {
       case SetType::bitmap_port: return exact(bitmap_entry(set, packet_.port));
@@ -284,11 +299,30 @@ bool goes_on(Outcome outcome, Walk& walk) {
 
 }  // namespace
 
+std::string short_form(const MatchedRule& matched) {
+  auto text = fmt::format("{} {}:", matched.table, matched.chain);
+  const auto words = words_of(matched.rule);
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const bool has_argument = i + 1 < words.size();
+    if (words[i] == "-m" && has_argument && words[i + 1] != "conntrack") {
+      ++i;
+    } else if (words[i] == "--comment") {
+      ++i;
+    } else if (words[i] == "--match-set" && i + 2 < words.size()) {
+      text += fmt::format(" [{}]", matched.entry.empty() ? words[i + 1] : matched.entry);
+      i += 2;
+    } else {
+      text += " " + words[i];
+    }
+  }
+  return matched.assumed ? text + " (if the client's address is in it)" : text;
+}
+
 Walk walk_rules(const Packet& packet, const RuleWorld& world, const std::optional<DestinationKey>& backend) {
   Walk walk;
   Walker walker(packet, world, walk);
   const auto* first = packet.from_node ? "OUTPUT" : "PREROUTING";
-  (void)walker.base("mangle", first);
+  if (!goes_on(walker.base("mangle", first), walk)) return walk;
   (void)walker.base("nat", first);
   if (!packet.from_node && !goes_on(walker.base("filter", "INPUT"), walk)) return walk;
   const auto seen = walk.mark;

@@ -41,6 +41,9 @@ struct MatchedRule {
   friend bool operator==(const MatchedRule&, const MatchedRule&) = default;
 };
 
+// For people: "nat KUBE-SERVICES: ! -s 10.244.0.0/16 [KUBE-CLUSTER-IP 10.96.0.1,tcp:80] -j KUBE-MARK-MASQ".
+[[nodiscard]] std::string short_form(const MatchedRule& matched);
+
 struct Walk {
   enum class Verdict : std::uint8_t { passed, dropped, rejected };
   Verdict verdict = Verdict::passed;

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "ctl/plain.hpp"
+#include "ctl/output.hpp"
 
 namespace ipvsd::ctl {
 namespace {
@@ -13,8 +13,8 @@ using Json = nlohmann::ordered_json;
 std::string text(const Json& json, const char* name) {
   if (!json.is_object() || !json.contains(name) || json[name].is_null()) return {};
   const auto& value = json[name];
-  if (value.is_string()) return plain(value.get<std::string>());
-  return plain(value.dump(-1, ' ', false, Json::error_handler_t::replace));
+  if (value.is_string()) return printable(value.get<std::string>());
+  return printable(value.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 const Json& list(const Json& json, const char* name) {
@@ -29,7 +29,7 @@ bool truth(const Json& json, const char* name) {
 std::string joined(const Json& values) {
   std::string all;
   for (const auto& value : values)
-    if (value.is_string()) all += (all.empty() ? "" : ", ") + plain(value.get<std::string>());
+    if (value.is_string()) all += (all.empty() ? "" : ", ") + printable(value.get<std::string>());
   return all;
 }
 
@@ -96,7 +96,7 @@ std::string status_table(const Json& status) {
       fmt::format("kube-ipvsd {} (pid {}) on node {}, up {} s: {}\n", text(status, "version"), text(status, "pid"),
                   text(status, "node"), text(status, "uptimeSeconds"), is_healthy(status) ? "healthy" : "NOT HEALTHY");
   for (const auto& problem : list(status, "problems"))
-    if (problem.is_string()) all += fmt::format("  {}\n", plain(problem.get<std::string>()));
+    if (problem.is_string()) all += fmt::format("  {}\n", printable(problem.get<std::string>()));
   all += "\nSources\n";
   for (const auto& source : list(status, "sources")) all += source_line(source);
   const auto event = status.value("lastEvent", Json());

@@ -149,7 +149,7 @@ ipvsadm -D -t 10.9.9.9:80
 exec {held}<>/dev/tcp/10.96.20.8/80 || check "a connection to hold" false
 { service drain 10.96.20.8 && slice drain "$unready"; } | replace drain.yaml
 check "drained: the cause" within 10 named no-ready-endpoint explain default/drain
-check "drained: the connections" tells 1 "10\.244\.1\.11:8080 +out +not an endpoint: draining with 1 connections" \
+check "drained: the connections" tells 1 "10\.244\.1\.11:8080 +out +not an endpoint: draining with 1 connection;" \
   explain default/drain
 exec {held}>&-
 

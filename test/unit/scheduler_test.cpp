@@ -145,3 +145,24 @@ TEST_CASE("who drains, and until when") {
   idle.inactive_connections = 65536;  // would be 0 if read as 16 bit
   CHECK_FALSE(drained(idle));
 }
+
+TEST_CASE("each candidate knows where it stands") {
+  auto hinted_here = endpoint("10.244.1.1", true, "here");
+  hinted_here.for_zones = {"zone-a"};
+  auto hinted_there = endpoint("10.244.1.2", true, "there");
+  hinted_there.for_zones = {"zone-b"};
+  auto leaving = endpoint("10.244.1.3", false, "here");
+  leaving.serving = leaving.terminating = true;
+  const auto all = slice("web", {hinted_here, hinted_there, leaving, endpoint("10.244.1.4", false, "there")});
+  const std::vector<const EndpointSlice*> slices{&all};
+  const auto candidates = merge_endpoints(slices, Family::ipv4, {"", Protocol::tcp, Port{80}, Port{}}, "here");
+  CHECK(standings(candidates, TrafficPolicy::cluster, "here", "zone-a") ==
+        std::vector{Standing::in, Standing::hinted_elsewhere, Standing::terminating, Standing::not_ready});
+  CHECK(standings(candidates, TrafficPolicy::cluster, "here", "zone-c") ==
+        std::vector{Standing::in, Standing::in, Standing::terminating, Standing::not_ready});
+  CHECK(standings(candidates, TrafficPolicy::local, "here", "zone-a") ==
+        std::vector{Standing::in, Standing::on_other_node, Standing::terminating, Standing::on_other_node});
+
+  const auto rest = std::span(candidates).subspan(2);
+  CHECK(standings(rest, TrafficPolicy::cluster, "here", "zone-a") == std::vector{Standing::in, Standing::not_ready});
+}
