@@ -15,8 +15,8 @@ namespace {
 // In the order of --help.
 std::vector<ctl::Command> declare_commands(CLI::App& app) {
   return {
-      ctl::declare_dump(app), ctl::declare_diff(app),  ctl::declare_explain(app),    ctl::declare_status(app),
-      ctl::declare_top(app),  ctl::declare_watch(app), ctl::declare_completion(app),
+      ctl::declare_dump(app), ctl::declare_diff(app),  ctl::declare_explain(app), ctl::declare_status(app),
+      ctl::declare_top(app),  ctl::declare_watch(app), ctl::declare_ui(app),      ctl::declare_completion(app),
   };
 }
 
