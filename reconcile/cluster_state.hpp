@@ -7,8 +7,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "model/event.hpp"
@@ -31,50 +31,57 @@ class ClusterState {
 
   // The next touched Service, the cluster's own first (default/kubernetes, then DNS); nothing when none is left.
   [[nodiscard]] std::optional<ObjectKey> take_touched();
-  [[nodiscard]] std::size_t touched() const { return touched_.size(); }
+  [[nodiscard]] std::size_t touched() const { return urgent_.size() + queue_.size(); }
   // After a change of the node, everything.
   void touch_all();
 
   // The Service, unless it is absent or ignored.
   [[nodiscard]] const Service* service(const ObjectKey& key) const;
-  // The slices of a Service, ignored ones left out, sorted by name.
-  [[nodiscard]] std::vector<const EndpointSlice*> slices_of(const ObjectKey& service) const;
+  // The slices of a Service, ignored ones left out, sorted by name. Valid until the next event.
+  [[nodiscard]] std::span<const EndpointSlice* const> slices_of(const ObjectKey& service) const;
   [[nodiscard]] const Node* node() const { return node_ ? &*node_ : nullptr; }
   // True once after each change of the Node.
   [[nodiscard]] bool take_node_changed() { return std::exchange(node_changed_, false); }
 
  private:
-  template <class T>
-  struct Held {
-    T object;
+  struct HeldSlice {
+    EndpointSlice object;
     std::uint32_t generation = 0;  // of the last replacement that mentioned it
   };
+  // A Service, what belongs to it although it may not be there (yet), and whether it waits to be looked at.
+  struct Known {
+    std::optional<Service> object;
+    std::uint32_t generation = 0;
+    bool touched = false;
+    std::vector<const EndpointSlice*> slices;  // ignored ones left out; sorted by name
+  };
+  using Services = std::unordered_map<ObjectKey, Known>;
 
   void upsert(Service service);
   void upsert(EndpointSlice slice);
   void upsert(Node node);
   void remove(Kind kind, const ObjectKey& key);
+  void remove_service(const ObjectKey& key);
   void remove_slice(const ObjectKey& key);
   void keep(Kind kind, const ObjectKey& key);
   void sweep(Kind kind);
-  void touch(const ObjectKey& service);
+  void touch(Services::value_type& known);
   void join(const EndpointSlice& slice);
   void part(const EndpointSlice& slice);
   [[nodiscard]] std::uint32_t generation(Kind kind) const { return generations_[static_cast<std::size_t>(kind)]; }
 
   std::string node_name_;
-  std::unordered_map<ObjectKey, Held<Service>> services_;
-  std::unordered_map<ObjectKey, Held<EndpointSlice>> slices_;
-  std::map<std::pair<Kind, ObjectKey>, std::uint32_t> unknown_;          // kept and never read; their generation
-  std::unordered_map<ObjectKey, std::vector<std::string>> slice_names_;  // by Service; same namespace, sorted
+  Services services_;
+  std::unordered_map<ObjectKey, HeldSlice> slices_;
+  std::map<std::pair<Kind, ObjectKey>, std::uint32_t> unknown_;  // kept and never read; their generation
   std::optional<Node> node_;
   bool node_changed_ = false;
   std::array<std::uint32_t, 3> generations_{};
   std::array<bool, 3> listed_{};
 
-  std::unordered_set<ObjectKey> touched_;
-  std::deque<ObjectKey> urgent_;
-  std::deque<ObjectKey> queue_;
+  // Of touched Services, which stay in services_ until they are taken.
+  std::deque<const ObjectKey*> urgent_;
+  std::deque<const ObjectKey*> queue_;
 };
 
 }  // namespace ipvsd
