@@ -35,7 +35,10 @@ void cold_start(const Options& options) {
     if (options.floor) figure.at_most = 1.15;
     print(figure);
     say("cold_start.wall", all.wall, "s");
-    say("cold_start.inside_execute", kernel.inside, "s");
+    say("cold_start.in_ipvs", kernel.by_channel[0], "s");
+    say("cold_start.in_addresses", kernel.by_channel[1], "s");
+    say("cold_start.in_sets", kernel.by_channel[2], "s");
+    say("cold_start.in_notifications", kernel.listening, "s");
     say("cold_start.page_faults", static_cast<double>(all.page_faults), "count");
     say("cold_start.page_faults_writing", static_cast<double>((end - decoded).page_faults), "count");
   } else {

@@ -49,7 +49,14 @@ void prepare() {
 void floor_cold_start(const Options& options) {
   prepare();
   const auto operations = operations_of(options);
-  print({"cold_start.floor", options.where, options.cluster.services, RawWriter().write(operations), "s", {}, {}, {}});
+  RawWriter writer;
+  const auto say = [&](const char* name, double value) {
+    print({name, options.where, options.cluster.services, value, "s", {}, {}, {}});
+  };
+  say("cold_start.floor", writer.write(operations));
+  say("cold_start.floor_ipvs", writer.by_channel[0]);
+  say("cold_start.floor_addresses", writer.by_channel[1]);
+  say("cold_start.floor_sets", writer.by_channel[2]);
 }
 
 }  // namespace ipvsd::bench

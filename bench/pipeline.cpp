@@ -63,6 +63,8 @@ std::vector<Failure> WatchedKernel::execute(std::span<const Operation> done) {
   auto failed = kernel_.execute(done);
   last = Clock::now();
   inside += seconds(last - from);
+  const auto kind = done.front().target.index();  // each phase is about one channel
+  by_channel.at(kind < 2 ? 0 : kind - 1) += seconds(last - from);
   operations += done.size();
   failures += failed.size();
   if (executed) executed(done);

@@ -1,6 +1,7 @@
 // The daemon's path from LIST bytes in files to acknowledged operations, driven without its threads.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <string>
 
@@ -26,6 +27,10 @@ class DirectSink final : public EventSink {
 void read_lists(const std::string& directory, EventSink& sink);
 void read_list(Kind kind, const std::string& path, EventSink& sink);
 
+[[nodiscard]] inline double seconds(std::chrono::steady_clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
 // A kernel that passes everything on and takes down when operations were executed.
 class WatchedKernel final : public Kernel {
  public:
@@ -46,12 +51,19 @@ class WatchedKernel final : public Kernel {
   }
   Result<std::vector<LinkAddress>> addresses() override { return kernel_.addresses(); }
   int notification_fd() const override { return kernel_.notification_fd(); }
-  std::vector<Notification> notifications() override { return kernel_.notifications(); }
+  std::vector<Notification> notifications() override {
+    const auto from = Clock::now();
+    auto heard = kernel_.notifications();
+    listening += seconds(Clock::now() - from);
+    return heard;
+  }
 
   std::uint64_t operations = 0;
   std::uint64_t failures = 0;
   std::uint64_t observations = 0;
-  double inside = 0;  // seconds in execute()
+  double inside = 0;                   // seconds in execute()
+  double listening = 0;                // seconds in notifications()
+  std::array<double, 3> by_channel{};  // IPVS, addresses, sets
   Clock::time_point first{};
   Clock::time_point last{};
   std::function<void(std::span<const Operation>)> executed;  // after each execute()
@@ -63,9 +75,5 @@ class WatchedKernel final : public Kernel {
 // Steps until everything is written; hands notifications over between steps, as the loop does. Throws where something
 // cannot be written.
 void settle(Reconciler& reconciler, Kernel& kernel);
-
-[[nodiscard]] inline double seconds(WatchedKernel::Clock::duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
 
 }  // namespace ipvsd::bench

@@ -183,8 +183,11 @@ double RawWriter::write(std::span<const Operation> operations) {
 
   const auto begin = std::chrono::steady_clock::now();
   for (const auto& request : all) {
+    const auto sent = std::chrono::steady_clock::now();
     send_to(request.socket, request.bytes);
     await(request.socket);
+    double& spent = by_channel[request.socket == generic_.get() ? 0 : request.socket == route_.get() ? 1 : 2];
+    spent += seconds_since(sent);
   }
   return seconds_since(begin);
 }

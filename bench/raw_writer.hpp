@@ -2,6 +2,7 @@
 // acknowledgement of the last one only, one buffer to receive into. Its time is the kernel's own cost.
 #pragma once
 
+#include <array>
 #include <span>
 #include <vector>
 
@@ -21,6 +22,8 @@ class RawWriter {
   // Reads what is there as a start does, and throws it away: virtual servers, the destinations of each, the addresses,
   // the sets. Returns the seconds.
   double read(std::span<const VirtualServerKey> servers);
+
+  std::array<double, 3> by_channel{};  // seconds: IPVS, addresses, sets
 
  private:
   struct Request {

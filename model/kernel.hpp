@@ -170,7 +170,8 @@ class Kernel {
   [[nodiscard]] virtual Result<std::vector<LinkAddress>> addresses() = 0;
   // Becomes readable when notifications() has something to say.
   [[nodiscard]] virtual int notification_fd() const = 0;
-  // What changed since the last call, by whomever, ourselves included. Never blocks.
+  // What changed since the last call, by whomever, ourselves included, but for addresses that appear on kube-ipvs0:
+  // those are our own doing. Never blocks.
   [[nodiscard]] virtual std::vector<Notification> notifications() = 0;
 };
 

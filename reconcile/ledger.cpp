@@ -201,8 +201,11 @@ std::size_t Ledger::observed(IpSet set, const std::vector<SetEntry>& members) {
 bool Ledger::observed(const IpAddress& address, bool bound) {
   const auto known = addresses_.find(address);
   if (known == addresses_.end()) return false;  // somebody else's address on our link
-  if (std::exchange(known->second.actual, bound) == bound) return false;
-  touch_counted(dirty_addresses_, address, known->second);
+  CountedRow& row = known->second;
+  if (std::exchange(row.actual, bound) == bound) return false;
+  // This may be the echo of a removal after which it was added again: the kernel does not tell us of that.
+  row.doubtful = !bound && row.ours;
+  touch_counted(dirty_addresses_, address, row);
   return true;
 }
 

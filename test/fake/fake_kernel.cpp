@@ -80,9 +80,9 @@ Result<void> FakeKernel::perform(Verb verb, const DestinationOf& of) {
 Result<void> FakeKernel::perform(Verb verb, const BoundAddress& bound) {
   if (!prepared_) return fail_errno(ENODEV, "fake");
   const bool changed = verb == Verb::add ? bound_.insert(bound.address).second : bound_.erase(bound.address) > 0;
-  if (changed)
+  if (changed && verb == Verb::remove)
     pending_.emplace_back(
-        AddressChange{verb == Verb::add, {std::string(ipvs_link_name), bound.address, bound.address.max_prefix()}});
+        AddressChange{false, {std::string(ipvs_link_name), bound.address, bound.address.max_prefix()}});
   return {};
 }
 
