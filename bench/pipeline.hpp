@@ -49,6 +49,10 @@ class WatchedKernel final : public Kernel {
     ++observations;
     return kernel_.members(set);
   }
+  Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) override {
+    ++observations;
+    return kernel_.members(set, enough, into);
+  }
   Result<std::vector<LinkAddress>> addresses() override { return kernel_.addresses(); }
   int notification_fd() const override { return kernel_.notification_fd(); }
   std::vector<Notification> notifications() override {

@@ -165,6 +165,10 @@ class Kernel {
 
   // The members of one set.
   [[nodiscard]] virtual Result<std::vector<SetEntry>> members(IpSet set) = 0;
+  // The same in pieces: appends the next `enough` members, or some hundred more, to `into`, and returns whether there are
+  // more. With another set than in the call before, or after an end or an error, from the beginning. What changes between
+  // two pieces may be missing.
+  [[nodiscard]] virtual Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) = 0;
 
   // Addresses on all links, kube-ipvs0 included.
   [[nodiscard]] virtual Result<std::vector<LinkAddress>> addresses() = 0;

@@ -144,25 +144,45 @@ std::vector<Failure> Socket::transact(Batch& batch) {
 }
 
 Result<void> Socket::query(Batch& batch, const Visit& visit) {
-  if (const auto sent = send(batch, NLM_F_ACK); !sent) return fail(sent.error());
+  if (const auto sent = ask(batch); !sent) return sent;
+  Result<void> outcome;
   const auto end = Clock::now() + answer_deadline;
-  bool interrupted = false;
   for (;;) {
-    const auto datagram = receive(end);
-    stale_ = !datagram;
-    if (!datagram) return fail(datagram.error());
-    MessageCursor messages(*datagram);
-    while (const auto message = messages.next()) {
-      if (message->header.nlmsg_seq != batch.first_sequence()) continue;
-      interrupted = interrupted || (message->header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
-      if (message->header.nlmsg_type == NLMSG_ERROR || message->header.nlmsg_type == NLMSG_DONE) {
-        if (const int error = error_of(*message); error != 0) return fail_errno(error, name_);
-        if (interrupted) return fail(Errc::interrupted, name_ + ": the kernel changed during a dump");
-        return {};
-      }
-      visit(*message);
-    }
+    const auto more = read_answers(batch, visit, end, outcome);
+    if (!more) return fail(more.error());
+    if (!*more) return outcome;
   }
+}
+
+Result<bool> Socket::next_answer(const Batch& batch, const Visit& visit) {
+  Result<void> outcome;
+  const auto more = read_answers(batch, visit, Clock::now() + answer_deadline, outcome);
+  if (!outcome) return fail(outcome.error());
+  return more;
+}
+
+// One datagram; true if the last request has more to say. What the kernel refuses goes into `outcome`.
+Result<bool> Socket::read_answers(const Batch& batch, const Visit& visit, Clock::time_point end, Result<void>& outcome) {
+  const auto datagram = receive(end);
+  stale_ = !datagram;
+  if (!datagram) return fail(datagram.error());
+  const auto refused = [&](Error error) {
+    if (outcome) outcome = fail(std::move(error));
+  };
+  MessageCursor messages(*datagram);
+  while (const auto message = messages.next()) {
+    const std::uint32_t index = message->header.nlmsg_seq - batch.first_sequence();
+    if (index >= batch.count()) continue;
+    if ((message->header.nlmsg_flags & NLM_F_DUMP_INTR) != 0)
+      refused({Errc::interrupted, 0, name_ + ": the kernel changed during a dump"});
+    if (message->header.nlmsg_type != NLMSG_ERROR && message->header.nlmsg_type != NLMSG_DONE) {
+      visit(*message);
+      continue;
+    }
+    if (const int error = error_of(*message); error != 0) refused({errc_of(error), error, name_});
+    if (index + 1 == batch.count()) return false;
+  }
+  return true;
 }
 
 Result<void> Socket::receive_notifications(const Visit& visit) {

@@ -126,6 +126,13 @@ Result<std::vector<SetEntry>> FakeKernel::members(IpSet set) {
   return members;
 }
 
+Result<bool> FakeKernel::members(IpSet set, std::size_t, std::vector<SetEntry>& into) {
+  const auto all = members(set);
+  if (!all) return fail(all.error());
+  into.insert(into.end(), all->begin(), all->end());
+  return false;
+}
+
 Result<std::vector<LinkAddress>> FakeKernel::addresses() {
   std::vector<LinkAddress> all(node_addresses_.begin(), node_addresses_.end());
   for (const auto& address : bound_) all.push_back({std::string(ipvs_link_name), address, address.max_prefix()});
