@@ -50,7 +50,7 @@ void pure(const Options& options) {
   Usage from = usage();
   for (std::size_t i = 0; i < n; ++i) {
     const EndpointSlice* slice = &objects.slices[i];
-    contributions.push_back(desired(objects.services[i], {&slice, 1}, settings, view));
+    contributions.push_back(desired(objects.services[i], {&slice, 1}, settings, view, {}));
   }
   const Usage computed = usage() - from;
   say("desired", computed, static_cast<double>(n), "service");
@@ -69,7 +69,7 @@ void pure(const Options& options) {
   from = usage();
   for (std::size_t i = 0; i < n; ++i) {
     const EndpointSlice* slice = &objects.slices[i];
-    ledger.contribute(objects.services[i], desired(objects.services[i], {&slice, 1}, settings, view));
+    ledger.contribute(objects.services[i], desired(objects.services[i], {&slice, 1}, settings, view, {}));
     (void)ledger.plan();
   }
   say("diff.one_endpoint", usage() - from, static_cast<double>(n), "service");

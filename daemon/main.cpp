@@ -87,6 +87,11 @@ Result<Policy> make_policy(const Config& config) {
   policy.exclude_cidrs = config.ipvs.exclude_cidrs;
   policy.node_port_cidrs = config.node_port_addresses;
   policy.node_port_primary = config.node_port_addresses_primary;
+  policy.by_pod_cidrs = config.detect_local_mode == DetectLocalMode::node_cidr;
+  for (const auto family : families)
+    policy.knows_outside[static_cast<std::size_t>(family)] =
+        rules_config(config, nullptr, family).local_match.has_value();
+  policy.outside_mask = config.own.external_mark_mask;
   return policy;
 }
 
@@ -212,6 +217,10 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
              [&] { return source->status(); }},
             {.once = flags.once, .audit_period = config.own.audit_period});
   const RunningSource running(inbox, *source);
+  if (policy.knows_outside == std::array<bool, 2>{} && !policy.by_pod_cidrs)
+    spdlog::info(
+        "no clusterCIDR or other local detector (detectLocalMode): with externalTrafficPolicy Local all clients, pods "
+        "too, share the local endpoints, as with kube-proxy");
   spdlog::info("kube-ipvsd {} serves node {} with scheduler {}", version, policy.node_name, policy.scheduler.name);
   const auto ended = loop.run();
   if (!ended) return give_up(ended.error());

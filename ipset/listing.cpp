@@ -45,6 +45,7 @@ Result<void> parse_options(std::string_view name, std::string_view line, SetHead
   while (true) {
     const auto word = take_word(rest);
     if (word.empty()) return {};
+    if (word == "skbinfo") header.skbinfo = true;
     if (contains(harmless_flags, word)) continue;
     if (word == "forceadd") {
       header.unwanted += " forceadd";
@@ -101,12 +102,30 @@ Result<SetHeader> take_header(std::string_view name, std::string_view& rest, boo
   return header;
 }
 
-// What may follow an element: extensions that do not change what it matches.
-Result<void> skip_extensions(std::string_view name, std::string_view line, std::string_view rest) {
+// "0x5/0x7f", or "0x5" with every bit in the mask.
+std::optional<Mark> parse_mark(std::string_view text) {
+  const auto number = [](std::string_view digits) -> std::optional<std::uint32_t> {
+    if (!digits.starts_with("0x")) return {};
+    digits.remove_prefix(2);
+    std::uint32_t value = 0;
+    const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
+    if (ec != std::errc{} || end != digits.data() + digits.size()) return {};
+    return value;
+  };
+  const auto slash = text.find('/');
+  const auto value = number(text.substr(0, slash));
+  const auto mask = slash == std::string_view::npos ? 0xffffffff : number(text.substr(slash + 1));
+  if (!value || !mask) return {};
+  return Mark{*value, *mask};
+}
+
+// What may follow an element: its mark, and extensions that do not change what it matches.
+Result<Mark> parse_extensions(std::string_view name, std::string_view line, std::string_view rest) {
+  Mark mark;
   constexpr std::array<std::string_view, 6> known{"timeout", "packets", "bytes", "skbmark", "skbprio", "skbqueue"};
   while (true) {
     const auto word = take_word(rest);
-    if (word.empty()) return {};
+    if (word.empty()) return mark;
     if (word == "comment") {
       const auto open = rest.find('"');
       const auto close = open == std::string_view::npos ? open : rest.find('"', open + 1);
@@ -115,15 +134,20 @@ Result<void> skip_extensions(std::string_view name, std::string_view line, std::
       continue;
     }
     if (!contains(known, word)) return malformed(name, line, fmt::format("unknown option {}", word.substr(0, 32)));
-    if (take_word(rest).empty()) return malformed(name, line, fmt::format("option {} has no value", word));
+    const auto value = take_word(rest);
+    if (value.empty()) return malformed(name, line, fmt::format("option {} has no value", word));
+    if (word != "skbmark") continue;
+    const auto parsed = parse_mark(value);
+    if (!parsed) return malformed(name, line, "skbmark is not VALUE/MASK");
+    mark = *parsed;
   }
 }
 
 }  // namespace
 
 std::string SetHeader::to_string() const {
-  return fmt::format("{}{}{}{}{}{}", type, family.empty() ? "" : " family ", family, range.empty() ? "" : " range ",
-                     range, unwanted);
+  return fmt::format("{}{}{}{}{}{}{}", type, family.empty() ? "" : " family ", family, range.empty() ? "" : " range ",
+                     range, skbinfo ? " skbinfo" : "", unwanted);
 }
 
 SetHeader expected_header(IpSet set, std::uint32_t maxelem) {
@@ -134,11 +158,16 @@ SetHeader expected_header(IpSet set, std::uint32_t maxelem) {
   } else {
     header.family = set.family == Family::ipv4 ? "inet" : "inet6";
     header.maxelem = maxelem;
+    header.skbinfo = set.carries_marks();
   }
   return header;
 }
 
-bool fits(IpSet set, const SetHeader& header) { return header.to_string() == expected_header(set, 0).to_string(); }
+bool fits(IpSet set, const SetHeader& header) {
+  SetHeader relevant = header;
+  relevant.skbinfo = header.skbinfo && set.carries_marks();
+  return relevant.to_string() == expected_header(set, 0).to_string();
+}
 
 Result<SetHeader> parse_header(std::string_view name, std::string_view text) { return take_header(name, text, false); }
 
@@ -157,7 +186,9 @@ Result<SetListing> parse_listing(IpSet set, std::string_view text) {
     auto words = line;
     auto entry = parse_element(set, take_word(words));
     if (!entry) return malformed(set.name(), line, entry.error().context);
-    if (const auto skipped = skip_extensions(set.name(), line, words); !skipped) return fail(skipped.error());
+    const auto mark = parse_extensions(set.name(), line, words);
+    if (!mark) return fail(mark.error());
+    if (set.carries_marks()) entry->mark = *mark;
     listing.entries.push_back(*entry);
   }
   return listing;

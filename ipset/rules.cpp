@@ -10,9 +10,11 @@
 namespace ipvsd {
 namespace {
 
-constexpr std::array tables{Table::nat, Table::filter};
+constexpr std::array tables{Table::mangle, Table::nat, Table::filter};
 
-constexpr std::array<Jump, 9> all_jumps{{
+constexpr std::array<Jump, 11> all_jumps{{
+    {Table::mangle, "PREROUTING", "KUBE-IPVSD-OUTSIDE", "kube-ipvsd: clients outside the cluster"},
+    {Table::mangle, "OUTPUT", "KUBE-IPVSD-OUTPUT", "kube-ipvsd: source ranges for the node itself"},
     {Table::nat, "OUTPUT", "KUBE-SERVICES", "kubernetes service portals"},
     {Table::nat, "PREROUTING", "KUBE-SERVICES", "kubernetes service portals"},
     {Table::nat, "POSTROUTING", "KUBE-POSTROUTING", "kubernetes postrouting rules"},
@@ -34,6 +36,9 @@ std::string commented(std::string_view comment) {
   return text + '"';
 }
 
+// Processes of the node may have any of its addresses as their source, the VIP included, and so would miss replies.
+constexpr std::string_view from_node = " -m addrtype --src-type LOCAL";
+
 // Rules of one family.
 struct Writer {
   Family family;
@@ -54,7 +59,9 @@ struct Writer {
     rules.push_back(cluster_ip_to_masquerade(config));
     const auto external = noted_set(SetKind::external_ip, "dst,dst");
     rules.push_back(external + " -j KUBE-MARK-MASQ");
-    for (const auto& match : {external, noted_set(SetKind::external_ip_local, "dst,dst")}) {
+    const auto external_local = noted_set(SetKind::external_ip_local, "dst,dst");
+    rules.push_back(external_local + std::string(from_node) + " -j KUBE-MARK-MASQ");
+    for (const auto& match : {external, external_local}) {
       rules.push_back(match + " -m physdev ! --physdev-is-in -m addrtype ! --src-type LOCAL -j ACCEPT");
       rules.push_back(match + " -m addrtype --dst-type LOCAL -j ACCEPT");
     }
@@ -75,6 +82,7 @@ struct Writer {
   [[nodiscard]] Chain node_port() const {
     Chain chain{Table::nat, "KUBE-NODE-PORT", {}};
     const auto add = [&](std::string_view protocol, SetKind local, SetKind all, std::string_view fields) {
+      chain.rules.push_back(fmt::format("-p {} {}{} -j KUBE-MARK-MASQ", protocol, noted_set(local, fields), from_node));
       chain.rules.push_back(fmt::format("-p {} {} -j RETURN", protocol, noted_set(local, fields)));
       chain.rules.push_back(fmt::format("-p {} {} -j KUBE-MARK-MASQ", protocol, noted_set(all, fields)));
     };
@@ -99,7 +107,30 @@ struct Writer {
   [[nodiscard]] Chain load_balancer() const {
     return {Table::nat,
             "KUBE-LOAD-BALANCER",
-            {noted_set(SetKind::load_balancer_local, "dst,dst") + " -j RETURN", "-j KUBE-MARK-MASQ"}};
+            {noted_set(SetKind::load_balancer_local, "dst,dst") + std::string(from_node) + " -j KUBE-MARK-MASQ",
+             noted_set(SetKind::load_balancer_local, "dst,dst") + " -j RETURN", "-j KUBE-MARK-MASQ"}};
+  }
+
+  // IPVS looks for a virtual server by mark before one by address. What bears other bits as well finds none by its
+  // mark, and goes on to the ordinary one; the second rule counts it.
+  [[nodiscard]] Chain outside(const RulesConfig& config) const {
+    Chain chain{Table::mangle, "KUBE-IPVSD-OUTSIDE", {}};
+    if (!config.local_match || config.outside_mask == 0) return chain;
+    const auto match = *config.local_match + " " + noted_set(SetKind::outside, "dst,dst");
+    chain.rules.push_back(
+        fmt::format("{} -j SET --map-set {} dst,dst --map-mark", match, IpSet{SetKind::outside, family}.name()));
+    chain.rules.push_back(fmt::format("{} -m mark ! --mark 0x0/{:#x}", match, ~config.outside_mask));
+    return chain;
+  }
+
+  // The source ranges of load balancer addresses, for the node itself: its connections never pass INPUT, and in filter
+  // OUTPUT they bear the endpoint's address already. (kube-proxy has a rule for each such address there.)
+  [[nodiscard]] Chain output() const {
+    return {Table::mangle,
+            "KUBE-IPVSD-OUTPUT",
+            {noted_set(SetKind::load_balancer_source_cidr, "dst,dst,src") + " -j RETURN",
+             noted_set(SetKind::load_balancer_source_ip, "dst,dst,src") + " -j RETURN",
+             noted_set(SetKind::load_balancer_fw, "dst,dst") + " -j DROP"}};
   }
 
   [[nodiscard]] Chain source_ranges() const {
@@ -145,7 +176,14 @@ Result<std::string> not_via(std::string_view link) {
   return fmt::format("! -i {}", link);
 }
 
-std::string_view to_string(Table table) { return table == Table::nat ? "nat" : "filter"; }
+std::string_view to_string(Table table) {
+  switch (table) {
+    case Table::mangle: return "mangle";
+    case Table::nat: return "nat";
+    case Table::filter: return "filter";
+  }
+  return "?";
+}
 
 std::string Jump::rule() const { return fmt::format("{} -j {}", commented(comment), to); }
 
@@ -166,9 +204,9 @@ Rules rules(Family family, const RulesConfig& config) {
        {write.noted_set(SetKind::load_balancer_fw, "dst,dst") + " -j KUBE-SOURCE-RANGES-FIREWALL"}},
       write.source_ranges(),
       write.ipvs_filter(),
-      // kube-proxy writes a rule for each load balancer address here that even its own node may not use; a rule that
-      // matches on a set belongs in its place.
-      {Table::filter, "KUBE-IPVS-OUT-FILTER", {}},
+      {Table::filter, "KUBE-IPVS-OUT-FILTER", {}},  // see output()
+      write.outside(config),
+      write.output(),
   };
   return all;
 }

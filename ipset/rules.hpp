@@ -1,6 +1,6 @@
 // The iptables rules, as text. They are constant: however many Services there are, the same rules match on the sets of
 // all_ip_sets(), and an empty set matches nothing. Names, order and comments are kube-proxy's (Kubernetes 1.30,
-// ipvs mode), except that kube-proxy leaves out the rules of empty sets. Pure.
+// ipvs mode), except that kube-proxy leaves out the rules of empty sets; what is in table mangle is our own. Pure.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,9 @@ struct RulesConfig {
   bool masquerade_all = false;
   // What is not local traffic, as iptables-save prints the match: see not_from() and not_via().
   std::optional<std::string> local_match;
+  // The bits of the mark that belongs to outside clients (see reconcile/marks.hpp); 0: they get none. Without a
+  // local_match nobody is known to be outside.
+  std::uint32_t outside_mask = 0;
   bool random_fully = true;
   friend bool operator==(const RulesConfig&, const RulesConfig&) = default;
 };
@@ -28,7 +31,7 @@ struct RulesConfig {
 // name (with "+": the beginning of a name) of a link.
 [[nodiscard]] Result<std::string> not_via(std::string_view link);
 
-enum class Table : std::uint8_t { nat, filter };
+enum class Table : std::uint8_t { mangle, nat, filter };
 [[nodiscard]] std::string_view to_string(Table table);
 
 struct Chain {

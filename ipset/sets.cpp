@@ -90,6 +90,7 @@ Result<void> IpSets::create(IpSet set, std::string_view name, std::uint32_t maxe
     session_.set(IPSET_OPT_FAMILY, &family);
     session_.set(IPSET_OPT_HASHSIZE, &hashsize);
     session_.set(IPSET_OPT_MAXELEM, &maxelem);
+    if (set.carries_marks()) session_.set(IPSET_OPT_SKBINFO, &family);  // a flag: the value is not looked at
   }
   session_.tolerate_existing(false);
   const auto created = session_.run(IPSET_CMD_CREATE);
@@ -160,6 +161,10 @@ tl::expected<void, IpsetReport> IpSets::queue(Verb verb, std::string_view name, 
     session_.set(IPSET_OPT_IP2, second.data());
   }
   if (entry.set.type() == SetType::hash_ip_port_net) session_.set(IPSET_OPT_CIDR2, &entry.prefix);
+  if (entry.set.carries_marks() && verb == Verb::add) {
+    const auto mark = std::uint64_t{entry.mark.value} << 32 | entry.mark.mask;  // as ipset_parse_skbmark() puts it
+    session_.set(IPSET_OPT_SKBMARK, &mark);
+  }
   return session_.run(verb == Verb::remove ? IPSET_CMD_DEL : IPSET_CMD_ADD, line);
 }
 

@@ -27,7 +27,7 @@ class IpSets {
   // CAP_NET_ADMIN; unsupported where the kernel has no ip_set.
   [[nodiscard]] static Result<IpSets> open(std::uint32_t maxelem = initial_maxelem);
 
-  // Makes all 34 sets exist. Idempotent; a set of any size serves. Error: already_exists where a set of that name has
+  // Makes all 38 sets exist. Idempotent; a set of any size serves. Error: already_exists where a set of that name has
   // another type, family or a timeout, naming both; unsupported where the kernel lacks a type, naming its module.
   // Also destroys what an interrupted growth left behind: for the one writer of a node, not for readers.
   [[nodiscard]] Result<void> create_all();
@@ -45,7 +45,7 @@ class IpSets {
   // The entries of all sets that exist.
   [[nodiscard]] Result<std::vector<SetEntry>> list_all();
 
-  // Destroys all 34 sets, as far as they exist, and leftovers. Error: busy where a rule refers to one; the others are
+  // Destroys all 38 sets, as far as they exist, and leftovers. Error: busy where a rule refers to one; the others are
   // gone then.
   [[nodiscard]] Result<void> destroy_all();
 

@@ -53,6 +53,9 @@ constexpr std::array<SetDescription, set_kind_count> descriptions{{
     {SetKind::health_check_node_port, SetType::bitmap_port, "KUBE-HEALTH-CHECK-NODE-PORT",
      "KUBE-6-HEALTH-CHECK-NODE-PORT", "Kubernetes health check node port"},
     {SetKind::ipvs_ips, SetType::hash_ip, "KUBE-IPVS-IPS", "KUBE-6-IPVS-IPS", "Addresses on the ipvs interface"},
+    {SetKind::outside, SetType::hash_ip_port, "KUBE-IPVSD-OUTSIDE", "KUBE-6-IPVSD-OUTSIDE",
+     "kube-ipvsd: the mark of outside clients, by service ip + port with externalTrafficPolicy=local"},
+    {SetKind::marks, SetType::hash_ip, "KUBE-IPVSD-MARKS", "KUBE-6-IPVSD-MARKS", "kube-ipvsd: marks in use"},
 }};
 
 const SetDescription& describe(SetKind kind) { return descriptions[static_cast<std::size_t>(kind)]; }
@@ -133,6 +136,25 @@ SetEntry ip_port_net_entry(IpSet set, const IpAddress& address, Protocol protoco
   SetEntry entry = ip_port_ip_entry(set, address, protocol, port, net.address);
   entry.prefix = net.prefix;
   return entry;
+}
+
+SetEntry outside_entry(const IpAddress& address, Protocol protocol, Port port, Mark mark) {
+  SetEntry entry = ip_port_entry({SetKind::outside, address.family()}, address, protocol, port);
+  entry.mark = mark;
+  return entry;
+}
+
+SetEntry mark_entry(Family family, std::uint32_t mark) {
+  std::array<std::uint8_t, 16> bytes{};
+  const std::size_t size = family == Family::ipv4 ? 4 : 16;
+  for (std::size_t i = 0; i < 4; ++i) bytes[size - 1 - i] = static_cast<std::uint8_t>(mark >> (8 * i));
+  return ip_entry({SetKind::marks, family}, *IpAddress::from_bytes(family, bytes));
+}
+
+std::uint32_t mark_of(const SetEntry& entry) {
+  std::uint32_t mark = 0;
+  for (const auto byte : entry.address.bytes().last(4)) mark = mark << 8 | byte;
+  return mark;
 }
 
 std::string SetEntry::element() const {

@@ -32,7 +32,9 @@ struct Describe {
     return fmt::format("address {}", bound.address.to_string());
   }
   std::string operator()(const SetEntry& entry) const {
-    return fmt::format("{} {}", entry.set.name(), entry.element());
+    const auto text = fmt::format("{} {}", entry.set.name(), entry.element());
+    if (!entry.set.carries_marks() || verb == Verb::remove) return text;
+    return fmt::format("{} mark {:#x}/{:#x}", text, entry.mark.value, entry.mark.mask);
   }
 };
 

@@ -1,6 +1,7 @@
 #include "netlink/set_reader.hpp"
 
 #include <arpa/inet.h>
+#include <endian.h>
 #include <fmt/format.h>
 #include <linux/netfilter/ipset/ip_set.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -21,8 +22,6 @@ std::optional<IpAddress> decode_ip(Bytes payload, Family family) {
 
 std::optional<SetEntry> decode_entry(Bytes payload, IpSet set) {
   SetEntry entry;
-  entry.set = set;
-  entry.address = entry.second = IpAddress();
   std::optional<IpAddress> first;
   std::optional<IpAddress> second;
   AttributeCursor cursor(payload);
@@ -33,6 +32,10 @@ std::optional<SetEntry> decode_entry(Bytes payload, IpSet set) {
       case IPSET_ATTR_PROTO:
         entry.protocol = static_cast<Protocol>(load<std::uint8_t>(attribute->payload).value_or(0));
         break;
+      case IPSET_ATTR_SKBMARK:  // the value in the upper half, big endian
+        if (const auto mark = load<std::uint64_t>(attribute->payload))
+          entry.mark = {static_cast<std::uint32_t>(be64toh(*mark) >> 32), static_cast<std::uint32_t>(be64toh(*mark))};
+        break;
       case IPSET_ATTR_CIDR2: entry.prefix = load<std::uint8_t>(attribute->payload).value_or(0); break;
       default: break;
     }
@@ -42,6 +45,7 @@ std::optional<SetEntry> decode_entry(Bytes payload, IpSet set) {
     case SetType::hash_ip: return first ? std::optional(ip_entry(set, *first)) : std::nullopt;
     case SetType::hash_ip_port:
       if (!first) return {};
+      if (set.carries_marks()) return outside_entry(*first, entry.protocol, entry.port, entry.mark);
       return ip_port_entry(set, *first, entry.protocol, entry.port);
     case SetType::hash_ip_port_ip:
       if (!first || !second) return {};

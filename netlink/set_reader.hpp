@@ -1,5 +1,5 @@
-// Reads the members of ipsets, as numbers. libipset, which writes them, lists them as text that has to be made and taken
-// apart again: twenty times the work.
+// Reads the members of ipsets, as numbers. libipset, which writes them, lists them as text that has to be made and
+// taken apart again: twenty times the work.
 //
 // Source: uapi/linux/netfilter/ipset/ip_set.h (IPSET_CMD_LIST, IPSET_ATTR_*), net/netfilter/ipset/ip_set_core.c.
 #pragma once
@@ -22,8 +22,8 @@ class SetReader {
   [[nodiscard]] static Result<SetReader> open();
 
   // Appends the next members of the set to `into`, `enough` or a few hundred more; true if there are more to come. With
-  // another set than before, after an end, or after an error it begins at the beginning. What is added or removed between
-  // two pieces may be missing or not. Error: not_found; as Socket::query.
+  // another set than before, after an end, or after an error it begins at the beginning. What is added or removed
+  // between two pieces may be missing or not. Error: not_found; as Socket::query.
   [[nodiscard]] Result<bool> next(IpSet set, std::size_t enough, std::vector<SetEntry>& into);
 
  private:

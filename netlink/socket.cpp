@@ -162,7 +162,8 @@ Result<bool> Socket::next_answer(const Batch& batch, const Visit& visit) {
 }
 
 // One datagram; true if the last request has more to say. What the kernel refuses goes into `outcome`.
-Result<bool> Socket::read_answers(const Batch& batch, const Visit& visit, Clock::time_point end, Result<void>& outcome) {
+Result<bool> Socket::read_answers(const Batch& batch, const Visit& visit, Clock::time_point end,
+                                  Result<void>& outcome) {
   const auto datagram = receive(end);
   stale_ = !datagram;
   if (!datagram) return fail(datagram.error());

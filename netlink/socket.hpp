@@ -41,8 +41,8 @@ class Socket {
 
   // Sends the requests in `batch` and hands each answer to `visit` until the kernel is done with the last one. With
   // NLM_F_DUMP in it that is NLMSG_DONE, otherwise the acknowledgement; only the last one may be a dump. Error:
-  // interrupted where the kernel marked the dump so (NLM_F_DUMP_INTR), overrun, timed_out, or the first error the kernel
-  // answered with.
+  // interrupted where the kernel marked the dump so (NLM_F_DUMP_INTR), overrun, timed_out, or the first error the
+  // kernel answered with.
   using Visit = std::function<void(const Message&)>;
   [[nodiscard]] Result<void> query(Batch& batch, const Visit& visit);
 

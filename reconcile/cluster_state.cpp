@@ -127,21 +127,28 @@ void ClusterState::part(const EndpointSlice& slice) {
 
 void ClusterState::touch(Services::value_type& known) {
   if (std::exchange(known.second.touched, true)) return;
-  (is_urgent(known.first) ? urgent_ : queue_).push_back(&known.first);
+  (is_urgent(known.first) ? urgent_ : known.second.taken ? changed_ : queue_).push_back(&known.first);
+}
+
+void ClusterState::touch(const ObjectKey& service) {
+  if (const auto known = services_.find(service); known != services_.end()) touch(*known);
 }
 
 void ClusterState::touch_all() {
-  for (auto& known : services_)
-    if (known.second.object) touch(known);
+  for (auto& [key, known] : services_) {
+    if (!known.object || std::exchange(known.touched, true)) continue;
+    (is_urgent(key) ? urgent_ : queue_).push_back(&key);
+  }
 }
 
 std::optional<ObjectKey> ClusterState::take_touched() {
-  auto& from = urgent_.empty() ? queue_ : urgent_;
+  auto& from = !urgent_.empty() ? urgent_ : !changed_.empty() ? changed_ : queue_;
   if (from.empty()) return {};
   ObjectKey key = *from.front();
   from.pop_front();
   const auto known = services_.find(key);
   known->second.touched = false;
+  known->second.taken = true;
   if (!known->second.object && known->second.slices.empty()) services_.erase(known);
   return key;
 }

@@ -29,11 +29,15 @@ class ClusterState {
   // Nothing exists that could not be read and is not known from before. While something does, absence proves nothing.
   [[nodiscard]] bool complete() const { return unknown_.empty(); }
 
-  // The next touched Service, the cluster's own first (default/kubernetes, then DNS); nothing when none is left.
+  // The next touched Service; nothing when none is left. First the cluster's own (default/kubernetes and DNS), then
+  // those that changed after they had been taken before, so that nobody waits behind a cold start or a change of the
+  // node.
   [[nodiscard]] std::optional<ObjectKey> take_touched();
-  [[nodiscard]] std::size_t touched() const { return urgent_.size() + queue_.size(); }
+  [[nodiscard]] std::size_t touched() const { return urgent_.size() + changed_.size() + queue_.size(); }
   // After a change of the node, everything.
   void touch_all();
+  // One, if it is known.
+  void touch(const ObjectKey& service);
 
   // The Service, unless it is absent or ignored.
   [[nodiscard]] const Service* service(const ObjectKey& key) const;
@@ -53,6 +57,7 @@ class ClusterState {
     std::optional<Service> object;
     std::uint32_t generation = 0;
     bool touched = false;
+    bool taken = false;                        // has been looked at before
     std::vector<const EndpointSlice*> slices;  // ignored ones left out; sorted by name
   };
   using Services = std::unordered_map<ObjectKey, Known>;
@@ -81,6 +86,7 @@ class ClusterState {
 
   // Of touched Services, which stay in services_ until they are taken.
   std::deque<const ObjectKey*> urgent_;
+  std::deque<const ObjectKey*> changed_;
   std::deque<const ObjectKey*> queue_;
 };
 

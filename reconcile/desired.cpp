@@ -12,12 +12,13 @@ class PortContribution {
  public:
   PortContribution(const Service& service, const ServicePort& port, const IpAddress& cluster_ip,
                    std::span<const EndpointSlice* const> slices, const Policy& policy, const NodeView& view,
-                   Contribution& into)
+                   std::uint32_t mark, Contribution& into)
       : service_(service),
         port_(port),
         cluster_ip_(cluster_ip),
         policy_(policy),
         view_(view),
+        mark_(mark),
         into_(into),
         candidates_(merge_endpoints(slices, cluster_ip.family(), port, policy.node_name)),
         selection_(select_endpoints(candidates_, policy.node_name, view.zone)) {}
@@ -30,6 +31,7 @@ class PortContribution {
     for (const auto& address : service_.load_balancer_ips)
       if (address.family() == family()) load_balancer(address);
     if (port_.node_port.number != 0) node_port();
+    if (mark_ != 0) outside_clients();
   }
 
  private:
@@ -37,22 +39,33 @@ class PortContribution {
   [[nodiscard]] bool external_local() const { return service_.external_policy == TrafficPolicy::local; }
   [[nodiscard]] IpSet set(SetKind kind) const { return {kind, family()}; }
 
-  // An empty local list falls back to the cluster's for outside frontends: the pods of this node can use them still.
+  // With a mark, outside clients go elsewhere. Without, an empty local list falls back to the cluster's: the pods of
+  // this node can use the address still.
   [[nodiscard]] const std::vector<Destination>& external_list() const {
-    return external_local() && !selection_.local.empty() ? selection_.local : selection_.cluster;
+    return external_local() && mark_ == 0 && !selection_.local.empty() ? selection_.local : selection_.cluster;
   }
 
-  void frontend(const IpAddress& address, Port port, const std::vector<Destination>& destinations) {
+  void external_frontend(const IpAddress& address, Port port) {
+    frontend({address, port_.protocol, port, 0}, external_list()).outside = {mark_,
+                                                                             mark_ != 0 ? policy_.outside_mask : 0};
+  }
+
+  void outside_clients() {
+    frontend({IpAddress::any(family()), Protocol::none, Port{}, mark_}, selection_.local);
+    into_.entries.push_back(mark_entry(family(), mark_));
+  }
+
+  Frontend& frontend(const VirtualServerKey& key, const std::vector<Destination>& destinations) {
     VirtualServer server;
-    server.key = {address, port_.protocol, port, 0};
+    server.key = key;
     server.scheduler = policy_.scheduler.name;
     server.flags = policy_.scheduler.flags;
-    server.client_prefix = address.max_prefix();
+    server.client_prefix = key.address.max_prefix();
     if (service_.affinity) {
       server.flags |= flag_persistent;
       server.timeout = static_cast<std::uint32_t>(service_.affinity->count());
     }
-    into_.frontends.push_back({std::move(server), destinations});
+    return into_.frontends.emplace_back(Frontend{std::move(server), destinations, port_.protocol});
   }
 
   void bind(const IpAddress& address) {
@@ -72,20 +85,20 @@ class PortContribution {
   }
 
   void cluster_ip() {
-    frontend(cluster_ip_, port_.port,
+    frontend({cluster_ip_, port_.protocol, port_.port, 0},
              service_.internal_policy == TrafficPolicy::local ? selection_.local : selection_.cluster);
     entry(SetKind::cluster_ip, cluster_ip_, port_.port);
     bind(cluster_ip_);
   }
 
   void external_ip(const IpAddress& address) {
-    frontend(address, port_.port, external_list());
+    external_frontend(address, port_.port);
     entry(external_local() ? SetKind::external_ip_local : SetKind::external_ip, address, port_.port);
     if (!view_.has_elsewhere(address)) bind(address);
   }
 
   void load_balancer(const IpAddress& address) {
-    frontend(address, port_.port, external_list());
+    external_frontend(address, port_.port);
     entry(SetKind::load_balancer, address, port_.port);
     if (external_local()) entry(SetKind::load_balancer_local, address, port_.port);
     source_ranges(address);
@@ -118,7 +131,7 @@ class PortContribution {
     for (const auto& address : view_.node_port_addresses) {
       if (address.family() != family()) continue;
       reachable = true;
-      frontend(address, port_.node_port, external_list());
+      external_frontend(address, port_.node_port);
       if (port_.protocol != Protocol::sctp) continue;
       entry(SetKind::node_port_sctp, address, port_.node_port);
       if (external_local()) entry(SetKind::node_port_local_sctp, address, port_.node_port);
@@ -137,6 +150,7 @@ class PortContribution {
   const IpAddress& cluster_ip_;
   const Policy& policy_;
   const NodeView& view_;
+  std::uint32_t mark_;  // of outside clients; 0: none
   Contribution& into_;
   std::vector<Candidate> candidates_;
   Selection selection_;
@@ -150,13 +164,37 @@ void sort_unique(std::vector<T>& values) {
 
 }  // namespace
 
+std::vector<OutsidePort> outside_ports(const Service& service, const Policy& policy, const NodeView& view) {
+  std::vector<OutsidePort> ports;
+  if (service.external_policy != TrafficPolicy::local) return ports;
+  for (const auto& cluster_ip : service.cluster_ips) {
+    const Family family = cluster_ip.family();
+    const auto index = static_cast<std::size_t>(family);
+    if (!policy.serves[index] || !view.marks_outside[index]) continue;
+    for (const auto& port : service.ports) {
+      OutsidePort outside{family, port.name, port.protocol, {}};
+      const auto reachable_at = [&](const std::vector<IpAddress>& addresses, Port at) {
+        for (const auto& address : addresses)
+          if (address.family() == family) outside.frontends.push_back({address, port.protocol, at, 0});
+      };
+      reachable_at(service.external_ips, port.port);
+      reachable_at(service.load_balancer_ips, port.port);
+      if (port.node_port.number != 0) reachable_at(view.node_port_addresses, port.node_port);
+      if (!outside.frontends.empty()) ports.push_back(std::move(outside));
+    }
+  }
+  return ports;
+}
+
 Contribution desired(const Service& service, std::span<const EndpointSlice* const> slices, const Policy& policy,
-                     const NodeView& view) {
+                     const NodeView& view, const std::vector<PortMark>& marks) {
   Contribution contribution;
   for (const auto& cluster_ip : service.cluster_ips) {
     if (!policy.serves[static_cast<std::size_t>(cluster_ip.family())]) continue;
     for (const auto& port : service.ports)
-      PortContribution(service, port, cluster_ip, slices, policy, view, contribution).add();
+      PortContribution(service, port, cluster_ip, slices, policy, view, mark_of(marks, cluster_ip.family(), port),
+                       contribution)
+          .add();
     if (service.health_check_node_port.number != 0)
       contribution.entries.push_back(
           bitmap_entry({SetKind::health_check_node_port, cluster_ip.family()}, service.health_check_node_port));

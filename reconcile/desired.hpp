@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/objects.hpp"
+#include "reconcile/marks.hpp"
 #include "reconcile/policy.hpp"
 
 namespace ipvsd {
@@ -15,6 +16,9 @@ namespace ipvsd {
 struct Frontend {
   VirtualServer server;
   std::vector<Destination> destinations;  // sorted by key
+  Protocol protocol = Protocol::none;     // of the traffic; a virtual server by firewall mark has none in its key
+  Mark
+      outside{};  // packets to it from outside the cluster get this mark, and so another virtual server; 0: they do not
 };
 
 struct Contribution {
@@ -23,8 +27,15 @@ struct Contribution {
   std::vector<SetEntry> entries;     // each once
 };
 
-// `slices`: all of the Service's, sorted by name.
+// `slices`: all of the Service's, sorted by name. `marks`: those of its outside_ports(). One without a mark behaves as
+// in kube-proxy: its virtual servers hold the local endpoints only, for whatever client, and all of them if there are
+// none.
 [[nodiscard]] Contribution desired(const Service& service, std::span<const EndpointSlice* const> slices,
-                                   const Policy& policy, const NodeView& view);
+                                   const Policy& policy, const NodeView& view, const std::vector<PortMark>& marks);
+
+// The Service's ports to which outside clients get local endpoints only: externalTrafficPolicy Local, an address
+// outside the cluster, and a node that knows who is outside.
+[[nodiscard]] std::vector<OutsidePort> outside_ports(const Service& service, const Policy& policy,
+                                                     const NodeView& view);
 
 }  // namespace ipvsd

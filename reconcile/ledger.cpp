@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 namespace ipvsd {
 namespace {
@@ -30,11 +31,20 @@ std::string to_string(const ObjectId& id) {
   return fmt::format("{} {}", entry.set.name(), entry.element());
 }
 
+namespace {
+
+// What an entry that leads outside clients past a virtual server belongs to.
+VirtualServerKey frontend_of(const SetEntry& entry) { return {entry.address, entry.protocol, entry.port, 0}; }
+
+}  // namespace
+
 ObjectId object_of(const Operation& operation) {
   if (const auto* server = std::get_if<VirtualServer>(&operation.target)) return server->key;
   if (const auto* of = std::get_if<DestinationOf>(&operation.target)) return of->server;
   if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) return *bound;
-  return std::get<SetEntry>(operation.target);
+  const auto& entry = std::get<SetEntry>(operation.target);
+  if (entry.set.kind == SetKind::outside) return frontend_of(entry);
+  return entry;
 }
 
 // --- desired --------------------------------------------------------------------------------------------------------
@@ -59,7 +69,7 @@ void Ledger::contribute(const Service& service, Contribution contribution) {
 
   if (!added && owner.created != service.created)  // deleted and created anew: its claims lose their age
     for (const auto& key : std::exchange(owner.servers, {})) unclaim(owner, key);
-  owner.key = service.key;
+  owner.key = &entry->first;
   owner.created = service.created;
   owner.addresses = std::move(contribution.addresses);
   owner.entries = std::move(contribution.entries);
@@ -89,21 +99,26 @@ void Ledger::claim(const Owner& owner, Frontend frontend) {
   row.inherited = false;
   auto held = std::find_if(row.claims.begin(), row.claims.end(), [&](const Claim& c) { return c.owner == &owner; });
   if (held != row.claims.end()) {
-    if (held->server == frontend.server && held->destinations == frontend.destinations) return;
+    const bool same = held->server == frontend.server && held->destinations == frontend.destinations &&
+                      held->outside == frontend.outside;
+    if (same) return;
     held->server = std::move(frontend.server);
     held->destinations = std::move(frontend.destinations);
+    held->outside = frontend.outside;
     if (held == row.claims.begin()) touch_server(key, row);
     return;
   }
   const auto place = std::find_if(row.claims.begin(), row.claims.end(), [&](const Claim& c) {
-    return std::pair(owner.created, std::cref(owner.key)) < std::pair(c.owner->created, std::cref(c.owner->key));
+    return std::tie(owner.created, *owner.key) < std::tie(c.owner->created, *c.owner->key);
   });
-  const auto placed = row.claims.insert(place, {&owner, std::move(frontend.server), std::move(frontend.destinations)});
+  row.protocol = frontend.protocol;
+  const auto placed = row.claims.insert(
+      place, {&owner, std::move(frontend.server), std::move(frontend.destinations), frontend.outside});
   if (placed == row.claims.begin()) touch_server(key, row);
   if (row.claims.size() < 2) return;
   contested_.insert(key);
   const bool wins = placed == row.claims.begin();
-  new_conflicts_.push_back({key, row.claims[0].owner->key, wins ? row.claims[1].owner->key : owner.key});
+  new_conflicts_.push_back({key, *row.claims[0].owner->key, wins ? *row.claims[1].owner->key : *owner.key});
 }
 
 void Ledger::unclaim(const Owner& owner, const VirtualServerKey& key) {
@@ -136,24 +151,32 @@ void Ledger::touch(const ObjectId& id) {
 void Ledger::observed(const KernelState& state, const std::unordered_set<VirtualServerKey>& owned) {
   std::unordered_set<IpAddress> ours;
   for (const auto& entry : state.entries) {
+    if (entry.set.kind == SetKind::outside) {
+      ServerRow& row = servers_[frontend_of(entry)];
+      row.ours = row.inherited = true;
+      observed_outside(frontend_of(entry), row, entry.mark);
+      inherited_servers_.push_back(frontend_of(entry));
+      continue;
+    }
     CountedRow& row = entries_[entry];
+    note_actual(entry, row.actual, true);
     row.actual = row.ours = row.inherited = true;  // the sets are ours altogether
     if (entry.set.kind == SetKind::ipvs_ips) ours.insert(entry.address);
-    touch_counted(dirty_entries_, entry, row);
+    inherited_entries_.push_back(entry);
   }
   for (const auto& address : state.bound) {
     CountedRow& row = addresses_[address];
     row.actual = row.inherited = true;
     row.ours = ours.contains(address);
-    touch_counted(dirty_addresses_, address, row);
+    inherited_addresses_.push_back(address);
   }
   for (const auto& found : state.servers) {
     ServerRow& row = servers_[found.server.key];
     row.actual = found.server;
     row.actual_destinations = sorted_destinations(found);
-    row.ours = owned.contains(found.server.key);
+    row.ours = row.ours || owned.contains(found.server.key);
     row.inherited = true;
-    touch_server(found.server.key, row);
+    inherited_servers_.push_back(found.server.key);
   }
 }
 
@@ -179,11 +202,36 @@ bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedV
   return differs;
 }
 
+bool Ledger::observed_outside(const VirtualServerKey& key, ServerRow& row, Mark found) {
+  row.outside_doubtful = false;
+  if (std::exchange(row.actual_outside, found) == found) return false;
+  touch_server(key, row);
+  return true;
+}
+
+std::size_t Ledger::observed_outside(Family family, const std::vector<SetEntry>& members) {
+  std::unordered_map<VirtualServerKey, Mark> present;
+  for (const auto& entry : members) present[frontend_of(entry)] = entry.mark;
+  std::size_t differences = 0;
+  for (auto& [key, row] : servers_) {
+    if (key.family() != family || row.actual_outside == Mark{} || present.contains(key)) continue;
+    differences += observed_outside(key, row, {}) ? 1 : 0;
+  }
+  for (const auto& [key, mark] : present) {
+    ServerRow& row = servers_[key];
+    row.ours = true;
+    differences += observed_outside(key, row, mark) ? 1 : 0;
+  }
+  return differences;
+}
+
 std::size_t Ledger::observed(IpSet set, const std::vector<SetEntry>& members) {
+  if (set.kind == SetKind::outside) return observed_outside(set.family, members);
   const std::unordered_set<SetEntry> present(members.begin(), members.end());
   std::size_t differences = 0;
   for (auto& [entry, row] : entries_) {
     if (entry.set != set || !row.actual || present.contains(entry)) continue;
+    note_actual(entry, true, false);
     row.actual = false;
     ++differences;
     touch_counted(dirty_entries_, entry, row);
@@ -192,10 +240,28 @@ std::size_t Ledger::observed(IpSet set, const std::vector<SetEntry>& members) {
     CountedRow& row = entries_[entry];
     row.ours = true;
     if (std::exchange(row.actual, true)) continue;
+    note_actual(entry, false, true);
     ++differences;
     touch_counted(dirty_entries_, entry, row);
   }
   return differences;
+}
+
+void Ledger::note_actual(const SetEntry& entry, bool before, bool now) {
+  auto& count = actual_members_[static_cast<std::size_t>(entry.set.family)][static_cast<std::size_t>(entry.set.kind)];
+  if (!before && now) ++count;
+  if (before && !now) --count;
+}
+
+std::size_t Ledger::known_members(std::span<const SetEntry> members) const {
+  return static_cast<std::size_t>(std::count_if(members.begin(), members.end(), [this](const SetEntry& entry) {
+    const auto row = entries_.find(entry);
+    return row != entries_.end() && row->second.actual;
+  }));
+}
+
+std::size_t Ledger::actual_members(IpSet set) const {
+  return actual_members_[static_cast<std::size_t>(set.family)][static_cast<std::size_t>(set.kind)];
 }
 
 bool Ledger::observed(const IpAddress& address, bool bound) {
@@ -228,28 +294,39 @@ void Ledger::performed(const Operation& operation) {
   } else if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) {
     performed_counted(addresses_, operation.verb, bound->address);
   } else {
-    performed_counted(entries_, operation.verb, std::get<SetEntry>(operation.target));
+    const auto& entry = std::get<SetEntry>(operation.target);
+    if (entry.set.kind == SetKind::outside)
+      performed_outside(operation.verb, entry);
+    else
+      performed_counted(entries_, operation.verb, entry);
   }
 }
 
 template <class Key>
 void Ledger::performed_counted(std::unordered_map<Key, CountedRow>& rows, Verb verb, const Key& key) {
   CountedRow& row = rows[key];
+  note_actual(key, row.actual, verb != Verb::remove);
   row.actual = row.ours = verb != Verb::remove;
   row.doubtful = false;
   if (!row.actual && row.claims == 0 && !row.dirty) rows.erase(key);
 }
 
-void Ledger::doubt(const ObjectId& id) {
-  if (const auto* key = std::get_if<VirtualServerKey>(&id)) {
-    doubtful_servers_.insert(*key);
-    servers_[*key].ours = true;
-  } else if (const auto* bound = std::get_if<BoundAddress>(&id)) {
+void Ledger::doubt(const Operation& operation) {
+  if (const auto* entry = std::get_if<SetEntry>(&operation.target)) {
+    if (entry->set.kind == SetKind::outside) {
+      ServerRow& row = servers_[frontend_of(*entry)];
+      row.outside_doubtful = row.ours = true;
+    } else {
+      CountedRow& row = entries_[*entry];
+      row.doubtful = row.ours = true;
+    }
+  } else if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) {
     CountedRow& row = addresses_[bound->address];
     row.doubtful = row.ours = true;
   } else {
-    CountedRow& row = entries_[std::get<SetEntry>(id)];
-    row.doubtful = row.ours = true;
+    const auto key = std::get<VirtualServerKey>(object_of(operation));
+    doubtful_servers_.insert(key);
+    servers_[key].ours = true;
   }
 }
 
@@ -260,6 +337,8 @@ void Ledger::performed_server(Verb verb, const VirtualServer& server) {
     row.actual_destinations.clear();
     draining_.erase(server.key);
     forget_if_empty(server.key);
+    // The entry that says that it is ours stays as long as it does.
+    if (server.key.fwmark != 0) touch(mark_entry(server.key.family(), server.key.fwmark));
     return;
   }
   row.actual = server;
@@ -274,16 +353,28 @@ void Ledger::performed_destination(Verb verb, const DestinationOf& of) {
     if (known) row.actual_destinations.erase(place);
   } else if (known) {
     *place = of.destination;
+  } else if (row.actual_destinations.empty() && !row.claims.empty()) {
+    // Most rows are filled once, and stay as they are.
+    row.actual_destinations.reserve(row.claims.front().destinations.size());
+    row.actual_destinations.push_back(of.destination);
   } else {
     row.actual_destinations.insert(place, of.destination);
   }
   if (verb == Verb::set && of.destination.weight == 0) draining_.insert(of.server);
 }
 
+void Ledger::performed_outside(Verb verb, const SetEntry& entry) {
+  const auto key = frontend_of(entry);
+  ServerRow& row = servers_[key];
+  row.actual_outside = verb == Verb::remove ? Mark{} : entry.mark;
+  row.outside_doubtful = false;
+  forget_if_empty(key);
+}
+
 void Ledger::forget_if_empty(const VirtualServerKey& key) {
   const auto row = servers_.find(key);
   if (row != servers_.end() && row->second.claims.empty() && !row->second.actual && !row->second.dirty &&
-      !doubtful_servers_.contains(key))
+      row->second.actual_outside == Mark{} && !row->second.outside_doubtful && !doubtful_servers_.contains(key))
     servers_.erase(row);
 }
 
@@ -294,7 +385,7 @@ std::vector<Conflict> Ledger::conflicts() const {
   for (const auto& key : contested_) {
     const auto& claims = servers_.at(key).claims;
     for (std::size_t i = 1; i < claims.size(); ++i)
-      conflicts.push_back({key, claims.front().owner->key, claims[i].owner->key});
+      conflicts.push_back({key, *claims.front().owner->key, *claims[i].owner->key});
   }
   return conflicts;
 }

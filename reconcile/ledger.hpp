@@ -8,6 +8,7 @@
 #include <array>
 #include <chrono>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -51,6 +52,10 @@ class Ledger {
   bool observed(const VirtualServerKey& key, const std::optional<ObservedVirtualServer>& found);
   // The members of one set; returns how many differed.
   std::size_t observed(IpSet set, const std::vector<SetEntry>& members);
+  // To compare a set piece by piece, one that carries no marks: how many of these the kernel is known to hold, and how
+  // many it should hold in all.
+  [[nodiscard]] std::size_t known_members(std::span<const SetEntry> members) const;
+  [[nodiscard]] std::size_t actual_members(IpSet set) const;
   // An address on kube-ipvs0 that appeared or went; returns whether that was news.
   bool observed(const IpAddress& address, bool bound);
   // All addresses on kube-ipvs0; returns how many of ours were missing.
@@ -59,7 +64,7 @@ class Ledger {
   void performed(const Operation& operation);
   // An operation on this row may or may not have happened. Until it is seen again or written successfully, the row is
   // taken for neither present nor absent, and never forgotten.
-  void doubt(const ObjectId& id);
+  void doubt(const Operation& operation);
   [[nodiscard]] std::vector<VirtualServerKey> doubtful_servers() const {
     return {doubtful_servers_.begin(), doubtful_servers_.end()};
   }
@@ -87,6 +92,8 @@ class Ledger {
   [[nodiscard]] std::vector<VirtualServerKey> servers() const;
   [[nodiscard]] std::size_t server_count() const { return servers_.size(); }
   [[nodiscard]] bool is_actual(const VirtualServerKey& key) const;
+  // Whether it is, may be, or should be in the kernel.
+  [[nodiscard]] bool knows(const VirtualServerKey& key) const { return servers_.contains(key); }
   struct Size {
     std::size_t servers = 0, destinations = 0, addresses = 0, entries = 0, services = 0;
     friend bool operator==(const Size&, const Size&) = default;
@@ -97,7 +104,7 @@ class Ledger {
 
  private:
   struct Owner {
-    ObjectKey key;
+    const ObjectKey* key = nullptr;  // in owners_
     std::chrono::sys_seconds created{};
     std::vector<VirtualServerKey> servers;
     std::vector<IpAddress> addresses;
@@ -107,13 +114,18 @@ class Ledger {
     const Owner* owner;
     VirtualServer server;
     std::vector<Destination> destinations;  // sorted by key
+    Mark outside{};
   };
+  // A frontend: a virtual server, its destinations, and the set entry that leads outside clients past it.
   struct ServerRow {
     std::vector<Claim> claims;  // the rightful owner first
     std::optional<VirtualServer> actual;
     std::vector<Destination> actual_destinations;  // sorted by key
-    bool ours = false;                             // may be removed when nobody claims it
-    bool inherited = false;                        // was there at the start, and nobody has claimed it since
+    Mark actual_outside{};
+    bool outside_doubtful = false;
+    Protocol protocol = Protocol::none;  // of the traffic, as its last owner said; none: not known
+    bool ours = false;                   // may be removed when nobody claims it
+    bool inherited = false;              // was there at the start, and nobody has claimed it since
     bool dirty = false;
   };
   struct CountedRow {
@@ -143,12 +155,20 @@ class Ledger {
     return row.ours && (pruning_ || !row.inherited) && serves_[static_cast<std::size_t>(family)];
   }
   void plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan);
+  void plan_outside(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
   void plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
+  void plan_end(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
   [[nodiscard]] bool marks_ownership(const SetEntry& entry) const;
+  [[nodiscard]] bool proves_ownership(const SetEntry& entry) const;
   [[nodiscard]] bool excluded(const VirtualServerKey& key) const;
 
+  void note_actual(const SetEntry& entry, bool before, bool now);
+  void note_actual(const IpAddress&, bool, bool) {}
   void performed_server(Verb verb, const VirtualServer& server);
   void performed_destination(Verb verb, const DestinationOf& of);
+  void performed_outside(Verb verb, const SetEntry& entry);
+  bool observed_outside(const VirtualServerKey& key, ServerRow& row, Mark found);
+  std::size_t observed_outside(Family family, const std::vector<SetEntry>& members);
   void forget_if_empty(const VirtualServerKey& key);
 
   std::vector<Cidr> exclude_cidrs_;
@@ -158,6 +178,11 @@ class Ledger {
   std::unordered_map<VirtualServerKey, ServerRow> servers_;
   std::unordered_map<IpAddress, CountedRow> addresses_;
   std::unordered_map<SetEntry, CountedRow> entries_;
+  std::array<std::array<std::size_t, set_kind_count>, 2> actual_members_{};  // by family and kind: of entries_
+  // What was there at the start; until pruning begins.
+  std::vector<VirtualServerKey> inherited_servers_;
+  std::vector<IpAddress> inherited_addresses_;
+  std::vector<SetEntry> inherited_entries_;
   std::vector<VirtualServerKey> dirty_servers_;
   std::vector<IpAddress> dirty_addresses_;
   std::vector<SetEntry> dirty_entries_;

@@ -7,13 +7,16 @@
 namespace ipvsd {
 
 void Ledger::start_pruning() {
-  if (std::exchange(pruning_, true)) return;
-  for (auto& [key, row] : servers_)
-    if (row.claims.empty()) touch_server(key, row);
-  for (auto& [address, row] : addresses_)
-    if (row.claims == 0) touch_counted(dirty_addresses_, address, row);
-  for (auto& [entry, row] : entries_)
-    if (row.claims == 0) touch_counted(dirty_entries_, entry, row);
+  pruning_ = true;
+  for (const auto& key : std::exchange(inherited_servers_, {}))
+    if (const auto row = servers_.find(key); row != servers_.end() && row->second.claims.empty())
+      touch_server(key, row->second);
+  for (const auto& address : std::exchange(inherited_addresses_, {}))
+    if (const auto row = addresses_.find(address); row != addresses_.end() && row->second.claims == 0)
+      touch_counted(dirty_addresses_, address, row->second);
+  for (const auto& entry : std::exchange(inherited_entries_, {}))
+    if (const auto row = entries_.find(entry); row != entries_.end() && row->second.claims == 0)
+      touch_counted(dirty_entries_, entry, row->second);
 }
 
 bool Ledger::excluded(const VirtualServerKey& key) const {
@@ -25,6 +28,12 @@ bool Ledger::excluded(const VirtualServerKey& key) const {
 // so it comes before it and goes after it. It lets nothing in: KUBE-IPVS-FILTER does not close that address.
 bool Ledger::marks_ownership(const SetEntry& entry) const {
   return entry.set.type() == SetType::hash_ip_port && !addresses_.contains(entry.address);
+}
+
+// Of a virtual server by firewall mark that is still there: it would be nobody's without.
+bool Ledger::proves_ownership(const SetEntry& entry) const {
+  return entry.set.kind == SetKind::marks &&
+         knows({IpAddress::any(entry.set.family), Protocol::none, Port{}, mark_of(entry)});
 }
 
 Plan Ledger::plan() {
@@ -50,7 +59,7 @@ Plan Ledger::plan() {
     const bool admits = set_order(entry.set.kind).admits && !marks_ownership(entry);
     if (row.claims > 0 && (!row.actual || row.doubtful))
       plan[admits ? Phase::admit : Phase::restrict_].push_back({Verb::add, entry});
-    if (row.claims == 0 && (row.actual || row.doubtful) && removable(row, entry.set.family))
+    if (row.claims == 0 && (row.actual || row.doubtful) && removable(row, entry.set.family) && !proves_ownership(entry))
       plan[admits ? Phase::shut_out : Phase::unrestrict].push_back({Verb::remove, entry});
     if (row.claims == 0 && !row.actual && !row.doubtful) entries_.erase(entry);
   }
@@ -69,31 +78,56 @@ Plan Ledger::plan() {
 }
 
 void Ledger::plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan) {
+  plan_outside(key, row, plan);
   if (row.claims.empty()) {
-    if (row.actual && removable(row, key.family()) && !excluded(key))
-      plan[Phase::unserve].push_back({Verb::remove, *row.actual});
+    if (row.actual && removable(row, key.family()) && !excluded(key)) plan_end(key, row, plan);
     return;
   }
   const VirtualServer& wanted = row.claims.front().server;
   row.ours = row.ours || row.actual;  // whoever made it: it serves one of our Services now
+  auto& operations = plan[key.fwmark != 0 ? Phase::serve_outside : Phase::serve];
   if (!row.actual)
-    plan[Phase::serve].push_back({Verb::add, wanted});
+    operations.push_back({Verb::add, wanted});
   else if (*row.actual != wanted)
-    plan[Phase::serve].push_back({Verb::set, wanted});
+    operations.push_back({Verb::set, wanted});
   plan_destinations(key, row, plan);
+}
+
+void Ledger::plan_outside(const VirtualServerKey& key, const ServerRow& row, Plan& plan) {
+  const Mark wanted = row.claims.empty() ? Mark{} : row.claims.front().outside;
+  if (wanted == row.actual_outside && !row.outside_doubtful) return;
+  if (wanted != Mark{})
+    plan[Phase::mark].push_back({Verb::add, outside_entry(key.address, key.protocol, key.port, wanted)});
+  else if (!row.claims.empty() || removable(row, key.family()))
+    plan[Phase::unmark].push_back({Verb::remove, outside_entry(key.address, key.protocol, key.port, {})});
+}
+
+// Nobody wants the virtual server any more. One by firewall mark may go because its frontends serve outside clients
+// themselves from now on: the connections that it has are let end.
+void Ledger::plan_end(const VirtualServerKey& key, const ServerRow& row, Plan& plan) {
+  if (key.fwmark == 0 || !drains(row.protocol) || row.actual_destinations.empty()) {
+    plan[key.fwmark != 0 ? Phase::unserve_outside : Phase::unserve].push_back({Verb::remove, *row.actual});
+    return;
+  }
+  draining_.insert(key);
+  for (Destination leaving : row.actual_destinations) {
+    if (std::exchange(leaving.weight, 0) == 0) continue;
+    plan[Phase::unserve_outside].push_back({Verb::set, DestinationOf{key, leaving}});
+  }
 }
 
 void Ledger::plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan) {
   const auto& wanted = row.claims.front().destinations;
   const auto& actual = row.actual_destinations;
+  auto& fill = plan[key.fwmark != 0 ? Phase::fill_outside : Phase::fill];
   auto want = wanted.begin();
   auto have = actual.begin();
   while (want != wanted.end() || have != actual.end()) {
     if (have == actual.end() || (want != wanted.end() && want->key < have->key)) {
-      plan[Phase::fill].push_back({Verb::add, DestinationOf{key, *want++}});
+      fill.push_back({Verb::add, DestinationOf{key, *want++}});
     } else if (want == wanted.end() || have->key < want->key) {
       Destination leaving = *have++;
-      if (!drains(key.protocol)) {
+      if (!drains(row.protocol)) {
         plan[Phase::retire].push_back({Verb::remove, DestinationOf{key, leaving}});
       } else if (leaving.weight == 0) {
         draining_.insert(key);  // found so at start, or set so before
@@ -102,7 +136,7 @@ void Ledger::plan_destinations(const VirtualServerKey& key, const ServerRow& row
         plan[Phase::retire].push_back({Verb::set, DestinationOf{key, leaving}});
       }
     } else {
-      if (*want != *have) plan[Phase::fill].push_back({Verb::set, DestinationOf{key, *want}});
+      if (*want != *have) fill.push_back({Verb::set, DestinationOf{key, *want}});
       ++want;
       ++have;
     }
@@ -112,8 +146,14 @@ void Ledger::plan_destinations(const VirtualServerKey& key, const ServerRow& row
 Plan Ledger::plan_removals(const ObservedVirtualServer& found) {
   Plan plan;
   const auto entry = servers_.find(found.server.key);
-  if (entry == servers_.end() || entry->second.claims.empty()) {
+  const bool ends = entry != servers_.end() && entry->second.claims.empty() && found.server.key.fwmark != 0;
+  if (entry == servers_.end() || (entry->second.claims.empty() && !ends)) {
     draining_.erase(found.server.key);
+    return plan;
+  }
+  if (ends) {
+    if (std::all_of(found.destinations.begin(), found.destinations.end(), drained))
+      plan[Phase::unserve_outside].push_back({Verb::remove, found.server});
     return plan;
   }
   const auto& wanted = entry->second.claims.front().destinations;

@@ -24,13 +24,16 @@ std::unordered_set<VirtualServerKey> owned(const KernelState& state, const std::
       case SetKind::external_ip_local:
       case SetKind::load_balancer:
       case SetKind::node_port_sctp: frontends.insert({entry.address, entry.protocol, entry.port, 0}); break;
+      case SetKind::marks:
+        frontends.insert({IpAddress::any(entry.set.family), Protocol::none, Port{}, mark_of(entry)});
+        break;
       default: break;
     }
   }
   std::unordered_set<VirtualServerKey> ours;
   for (const auto& found : state.servers) {
     const auto& key = found.server.key;
-    if (key.fwmark == 0 && (vips.contains(key.address) || frontends.contains(key))) ours.insert(key);
+    if ((key.fwmark == 0 && vips.contains(key.address)) || frontends.contains(key)) ours.insert(key);
   }
   return ours;
 }

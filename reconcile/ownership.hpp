@@ -11,7 +11,7 @@ namespace ipvsd {
 
 // A virtual server is ours if its address is in KUBE-IPVS-IPS; or its address and port are in a set of external or load
 // balancer addresses (those may sit on another link); or it is on one of the node's `addresses` with its port in a
-// NODE-PORT set. One by firewall mark never is.
+// NODE-PORT set. One by firewall mark is ours if its mark is in our set of marks.
 [[nodiscard]] std::unordered_set<VirtualServerKey> owned(const KernelState& state,
                                                          const std::vector<LinkAddress>& addresses);
 

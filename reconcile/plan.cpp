@@ -41,6 +41,8 @@ SetOrder set_order(SetKind kind) {
     case SetKind::external_ip_local: return {true, 2};
     case SetKind::load_balancer: return {true, 3};
     case SetKind::health_check_node_port: return {true, 4};
+    case SetKind::marks: return {false, 12};
+    case SetKind::outside: return {false, 13};  // planned with its frontend
   }
   return {};
 }

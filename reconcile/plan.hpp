@@ -13,18 +13,23 @@ namespace ipvsd {
 
 // Operations of one phase do not depend on each other. A later phase relies on the earlier ones.
 enum class Phase : std::uint8_t {
-  restrict_,  // add entries of KUBE-IPVS-IPS, the source ranges, LOOP-BACK, the node ports
-  serve,      // add and update virtual servers
-  fill,       // add and update destinations
-  admit,      // add entries of the sets that KUBE-IPVS-FILTER lets through
-  bind,       // add addresses
-  retire,     // destinations to weight 0, or away
-  unbind,     // and so on, backwards
+  restrict_,      // add entries of KUBE-IPVS-IPS, the source ranges, LOOP-BACK, the node ports, the marks in use
+  serve_outside,  // add and update virtual servers by firewall mark: those of outside clients
+  fill_outside,   // add and update their destinations
+  mark,           // add entries that lead outside clients to them
+  serve,          // add and update virtual servers
+  fill,           // add and update destinations
+  admit,          // add entries of the sets that KUBE-IPVS-FILTER lets through
+  bind,           // add addresses
+  retire,         // destinations to weight 0, or away
+  unbind,         // and so on, backwards
   shut_out,
   unserve,  // a virtual server goes in one message, its destinations with it
+  unmark,
+  unserve_outside,  // those that still have connections drain first: their port may go on with another policy
   unrestrict,
 };
-inline constexpr std::size_t phase_count = 10;
+inline constexpr std::size_t phase_count = 15;
 
 struct Plan {
   std::array<std::vector<Operation>, phase_count> phases;

@@ -10,6 +10,22 @@ void sort_unique(std::vector<IpAddress>& addresses) {
   addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
 }
 
+std::vector<IpAddress> first_of_each_family(const std::vector<IpAddress>& addresses) {
+  std::vector<IpAddress> first;
+  for (const auto family : families) {
+    const auto found = std::find_if(addresses.begin(), addresses.end(),
+                                    [&](const IpAddress& address) { return address.family() == family; });
+    if (found != addresses.end()) first.push_back(*found);
+  }
+  return first;
+}
+
+bool knows_outside(const Policy& policy, const Node* node, Family family) {
+  if (!policy.by_pod_cidrs) return policy.knows_outside[static_cast<std::size_t>(family)];
+  return node != nullptr && std::any_of(node->pod_cidrs.begin(), node->pod_cidrs.end(),
+                                        [&](const Cidr& cidr) { return cidr.family() == family; });
+}
+
 bool serves_node_ports(const Policy& policy, const std::vector<IpAddress>& primary, const IpAddress& address) {
   if (address.is_loopback() || (address.family() == Family::ipv6 && address.is_link_local())) return false;
   const bool is_primary = std::find(primary.begin(), primary.end(), address) != primary.end();
@@ -25,16 +41,22 @@ bool NodeView::has_elsewhere(const IpAddress& address) const {
   return std::binary_search(elsewhere.begin(), elsewhere.end(), address);
 }
 
-NodeView node_view(const Policy& policy, const std::string& zone, const std::vector<IpAddress>& primary,
+NodeView node_view(const Policy& policy, const Node* node, const std::optional<IpAddress>& bind_address,
                    const std::vector<LinkAddress>& addresses) {
   NodeView view;
-  view.zone = zone;
-  view.primary = primary;
+  if (node != nullptr) view.zone = node->zone;
+  if (bind_address)
+    view.primary = {*bind_address};
+  else if (node != nullptr)
+    view.primary = first_of_each_family(node->addresses);
+  for (const auto family : families)
+    view.marks_outside[static_cast<std::size_t>(family)] =
+        policy.outside_mask != 0 && knows_outside(policy, node, family);
   for (const auto& [link, address, prefix] : addresses) {
     if (link == ipvs_link_name) continue;
     // Each pod's link has a link-local address of its own; no Service can have one.
     if (!address.is_loopback() && !address.is_link_local()) view.elsewhere.push_back(address);
-    if (serves_node_ports(policy, primary, address)) view.node_port_addresses.push_back(address);
+    if (serves_node_ports(policy, view.primary, address)) view.node_port_addresses.push_back(address);
   }
   sort_unique(view.elsewhere);
   sort_unique(view.node_port_addresses);

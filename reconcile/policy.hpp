@@ -2,10 +2,12 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "model/kernel.hpp"
+#include "model/objects.hpp"
 #include "scheduler/choice.hpp"
 
 namespace ipvsd {
@@ -18,6 +20,11 @@ struct Policy {
   std::vector<Cidr> exclude_cidrs{};       // virtual servers in these are never deleted
   std::vector<Cidr> node_port_cidrs{};     // empty: all
   bool node_port_primary = false;          // nodePortAddresses: ["primary"]
+  // Whether traffic from outside the cluster can be told from the pods' (detectLocalMode), by Family; with
+  // `by_pod_cidrs` the Node's podCIDRs decide instead.
+  std::array<bool, 2> knows_outside{};
+  bool by_pod_cidrs = false;
+  std::uint32_t outside_mask = 0;  // the bits for marks of outside clients; 0: no marks
 };
 
 // What is true of the node now. A change recomputes every Service.
@@ -26,6 +33,7 @@ struct NodeView {
   std::vector<IpAddress> primary;              // the Node's own addresses, at most one per family
   std::vector<IpAddress> node_port_addresses;  // sorted
   std::vector<IpAddress> elsewhere;            // on any link but kube-ipvs0, not loopback or link-local; sorted
+  std::array<bool, 2> marks_outside{};         // by Family: packets from outside get the mark that their set entry has
 
   [[nodiscard]] bool has_elsewhere(const IpAddress& address) const;
   friend bool operator==(const NodeView&, const NodeView&) = default;
@@ -33,8 +41,9 @@ struct NodeView {
 
 // The node's addresses on its links (kube-ipvs0 included) -> the view. Loopback addresses never serve NodePorts, nor do
 // IPv6 link-local ones. With CIDRs of one family only, the other family serves no NodePorts (kube-proxy would serve all
-// of its addresses).
-[[nodiscard]] NodeView node_view(const Policy& policy, const std::string& zone, const std::vector<IpAddress>& primary,
+// of its addresses). `node` may be null: nothing is known of it yet. `bind_address`, the configured one, replaces its
+// addresses.
+[[nodiscard]] NodeView node_view(const Policy& policy, const Node* node, const std::optional<IpAddress>& bind_address,
                                  const std::vector<LinkAddress>& addresses);
 
 }  // namespace ipvsd

@@ -50,6 +50,7 @@ struct OwnConfig {
   IptablesChoice iptables_backend = IptablesChoice::automatic;  // ipvsd.iptablesBackend: auto|legacy|nft
   std::chrono::seconds rules_audit_period{30};                  // ipvsd.rulesAuditPeriod
   std::chrono::seconds audit_period{300};                       // ipvsd.auditPeriod: one pass over all of IPVS
+  std::uint32_t external_mark_mask = 0x307f;                    // ipvsd.externalMarkMask; 0: no marks
 };
 
 struct Config {

@@ -90,6 +90,12 @@ void ConfigDraft::cross_check() {
   if (config_.detect_local_mode == DetectLocalMode::interface_name_prefix)
     require(!config_.interface_name_prefix.empty(), "detectLocalMode",
             "detectLocal.interfaceNamePrefix to be given with it");
+  const auto masquerade_mark = 1U << config_.masquerade_bit;
+  if (has("ipvsd.externalMarkMask"))
+    require((config_.own.external_mark_mask & masquerade_mark) == 0, "ipvsd.externalMarkMask",
+            fmt::format("a mask without the bit of iptables.masqueradeBit ({})", config_.masquerade_bit));
+  else
+    config_.own.external_mark_mask &= ~masquerade_mark;
 }
 
 ConfigResult ConfigDraft::finish() && {

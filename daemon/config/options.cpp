@@ -1,6 +1,10 @@
 #include "daemon/config/options.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <bit>
+#include <charconv>
 
 #include "daemon/config/fields.hpp"
 
@@ -122,6 +126,24 @@ Field node_port_addresses_field() {
             for (const auto& cidr : config.node_port_addresses) texts.push_back(cidr.to_string());
             return json_list(texts);
           }};
+}
+
+template <class Access>
+Field mark_mask_field(Access access) {
+  return {[=](Config& config, const YamlNode& node) -> std::vector<Problem> {
+            const bool hex = node.text.starts_with("0x");
+            const char* begin = node.text.data() + (hex ? 2 : 0);
+            const char* end = node.text.data() + node.text.size();
+            std::uint32_t mask = 0;
+            const auto [stop, ec] = std::from_chars(begin, end, mask, hex ? 16 : 10);
+            // IPVS compares all 32 bits, so at least one has to be left to others; and more marks than this make no
+            // sense.
+            if (begin == end || ec != std::errc{} || stop != end || std::popcount(mask) > 24)
+              return {{"", node.line, "a mask of at most 24 bits such as 0x307f, or 0", node.shown()}};
+            access(config) = mask;
+            return {};
+          },
+          [=](const Config& config) { return fmt::format("{:#x}", access(config)); }};
 }
 
 bool is_scheduler(std::string_view text) {
@@ -285,7 +307,11 @@ void add_conntrack(std::vector<Option>& table) {
         "how often the constant rules are checked and repaired",
         duration_field(FIELD(own.rules_audit_period), seconds(30), seconds(1))},
        {"ipvsd.auditPeriod", "", T::duration, "5m", honoured, "how long one checking pass over all of IPVS takes",
-        duration_field(FIELD(own.audit_period), seconds(300), seconds(1))}});
+        duration_field(FIELD(own.audit_period), seconds(300), seconds(1))},
+       {"ipvsd.externalMarkMask", "", T::text, "0x307f", honoured,
+        "bits of the packet mark that tell outside clients where externalTrafficPolicy is Local; nobody else may use "
+        "them; 0: all clients share the local endpoints, as with kube-proxy",
+        mark_mask_field(FIELD(own.external_mark_mask))}});
 }
 
 void add_ignored(std::vector<Option>& table) {

@@ -28,8 +28,13 @@ Subject subject_of(const Operation& operation) {
     case SetKind::node_port_local_tcp: return {IpAddress::any(entry.set.family), Protocol::tcp, entry.port, 0};
     case SetKind::node_port_udp:
     case SetKind::node_port_local_udp: return {IpAddress::any(entry.set.family), Protocol::udp, entry.port, 0};
-    default: return {entry.address, entry.protocol, entry.port, 0};
+    case SetKind::marks: return {IpAddress::any(entry.set.family), Protocol::none, Port{}, mark_of(entry)};
+    case SetKind::outside:
+      if (entry.mark == Mark{}) break;
+      return {IpAddress::any(entry.set.family), Protocol::none, Port{}, entry.mark.value};
+    default: break;
   }
+  return {entry.address, entry.protocol, entry.port, 0};
 }
 
 // What may not go on while this operation has failed. A destination, a hairpin entry and what comes last in a direction
@@ -40,6 +45,7 @@ std::vector<Subject> blocked_by(Phase phase, const Operation& operation) {
     case Phase::restrict_:
       if (std::get<SetEntry>(operation.target).set.kind == SetKind::loop_back) return {};
       return {subject};
+    case Phase::serve_outside:
     case Phase::serve:
     case Phase::unbind:
     case Phase::shut_out: return {subject};
@@ -75,7 +81,7 @@ void Executor::execute(const Plan& plan, Instant now) {
 bool Executor::blocked(Phase phase, const Operation& operation) const {
   const Subject subject = subject_of(operation);
   // The endpoints of what serves already are kept right whatever else about it fails.
-  const bool endpoints = phase == Phase::fill || phase == Phase::retire;
+  const bool endpoints = phase == Phase::fill_outside || phase == Phase::fill || phase == Phase::retire;
   if (endpoints && ledger_.is_actual(subject)) return false;
   return retries_.blocked(subject) || retries_.blocked(whole_address(subject.address)) ||
          retries_.blocked(any_address(subject)) ||
@@ -122,7 +128,7 @@ void Executor::execute(Phase phase, const std::vector<Operation>& operations, In
 
 void Executor::failed(Phase phase, const Operation& operation, const Error& error, Instant now) {
   const ObjectId id = object_of(operation);
-  if (leaves_doubt(operation, error)) ledger_.doubt(id);
+  if (leaves_doubt(operation, error)) ledger_.doubt(operation);
   const bool about_server = operation.target.index() <= 1;
   if (!about_server && error.code == Errc::not_found) unprepared_ = true;
   if (retries_.failed(id, error, blocked_by(phase, operation), now)) report_(error);

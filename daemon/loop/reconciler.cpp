@@ -12,18 +12,10 @@ namespace {
 // Services recomputed before the loop looks at its other inputs again. A Service of ten endpoints costs the kernel
 // about 50 us, so this is some milliseconds.
 constexpr std::size_t services_per_step = 128;
+// Of a set, compared at a time: about a millisecond.
+constexpr std::size_t members_per_piece = 2048;
 // Between attempts to make the link and the sets anew, and to list addresses.
 constexpr std::chrono::seconds prepare_pause{1};
-
-std::vector<IpAddress> first_of_each_family(const std::vector<IpAddress>& addresses) {
-  std::vector<IpAddress> first;
-  for (const auto family : families) {
-    const auto found = std::find_if(addresses.begin(), addresses.end(),
-                                    [&](const IpAddress& address) { return address.family() == family; });
-    if (found != addresses.end()) first.push_back(*found);
-  }
-  return first;
-}
 
 }  // namespace
 
@@ -34,6 +26,7 @@ Reconciler::Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> p
       warn_(std::move(warn)),
       cluster_(policy_.node_name),
       ledger_(policy_.exclude_cidrs, policy_.serves),
+      marks_(policy_.outside_mask),
       retries_(seed),
       executor_(kernel_, ledger_, retries_, [this](const Error& error) { warn_(error.message() + "; will retry"); }) {}
 
@@ -43,6 +36,7 @@ Result<void> Reconciler::start() {
   const auto state = kernel_.observe();
   if (!state) return fail(state.error());
   ledger_.observed(*state, owned(*state, {addresses_.begin(), addresses_.end()}));
+  marks_.observed(state->entries);
   return {};
 }
 
@@ -81,15 +75,7 @@ void Reconciler::notice(const Notification& notification) {
 }
 
 void Reconciler::refresh_view() {
-  std::vector<IpAddress> primary;
-  if (primary_) {
-    primary.push_back(*primary_);
-  } else if (const Node* node = cluster_.node()) {
-    primary = first_of_each_family(node->addresses);
-  }
-  const Node* node = cluster_.node();
-  NodeView view =
-      node_view(policy_, node != nullptr ? node->zone : "", primary, {addresses_.begin(), addresses_.end()});
+  NodeView view = node_view(policy_, cluster_.node(), primary_, {addresses_.begin(), addresses_.end()});
   view_stale_ = false;
   if (view == view_) return;
   view_ = std::move(view);
@@ -101,9 +87,14 @@ void Reconciler::recompute(const ObjectKey& key) {
   const Service* service = cluster_.service(key);
   if (service == nullptr) {
     ledger_.withdraw(key);
+    marks_.release(key);
     return;
   }
-  ledger_.contribute(*service, desired(*service, cluster_.slices_of(key), policy_, view_));
+  const auto marks =
+      marks_.assign(key, outside_ports(*service, policy_, view_), [this](Family family, std::uint32_t mark) {
+        return ledger_.knows({IpAddress::any(family), Protocol::none, Port{}, mark});
+      });
+  ledger_.contribute(*service, desired(*service, cluster_.slices_of(key), policy_, view_, marks));
 }
 
 void Reconciler::prepare_again(Instant now) {
@@ -153,6 +144,7 @@ bool Reconciler::step(Instant now) {
   if (!pruning_ && cluster_.complete()) {
     pruning_ = true;
     ledger_.start_pruning();
+    marks_.forget_observed();
     return true;
   }
   return !ledger_.settled();
@@ -175,8 +167,8 @@ bool Reconciler::poll_drains(Instant now, std::size_t limit) {
     ledger_.observed(key, *found);
     if (!*found) continue;
     auto plan = ledger_.plan_removals(**found);
-    auto& into = removals[Phase::retire];
-    into.insert(into.end(), plan[Phase::retire].begin(), plan[Phase::retire].end());
+    for (const auto phase : {Phase::retire, Phase::unserve_outside})
+      removals[phase].insert(removals[phase].end(), plan[phase].begin(), plan[phase].end());
   }
   executor_.execute(removals, now);
   return drain_queue_.empty();
@@ -190,15 +182,34 @@ bool Reconciler::audit(std::size_t servers, std::size_t sets) {
     if (found && ledger_.observed(key, *found)) ++counters_.drift_servers;
   }
   const auto all_sets = all_ip_sets();
-  for (std::size_t i = 0; i < sets && audit_set_ < all_sets.size(); ++i, ++audit_set_) {
-    const IpSet set = all_sets[audit_set_];
-    const auto members = kernel_.members(set);
-    if (members) counters_.drift_entries += ledger_.observed(set, *members);
-  }
+  for (std::size_t i = 0; i < sets && audit_set_ < all_sets.size(); ++i)
+    if (audit_piece(all_sets[audit_set_])) ++audit_set_;
   if (audit_position_ < audit_servers_.size() || audit_set_ < all_sets.size()) return false;
   audit_position_ = audit_set_ = 0;
   audit_servers_.clear();
   ++counters_.audits;
+  for (const auto& key : marks_.refused()) cluster_.touch(key);  // by now there may be marks again
+  return true;
+}
+
+// The next members of the set; true at its end. The numbers agree as a rule, and then nothing is held; else it is read
+// again as a whole.
+bool Reconciler::audit_piece(IpSet set) {
+  bool equal = false;
+  if (!set.carries_marks()) {
+    std::vector<SetEntry> members;
+    const auto more = kernel_.members(set, members_per_piece, members);
+    if (more) {
+      audit_seen_ += members.size();
+      audit_known_ += ledger_.known_members(members);
+      if (*more) return false;
+      equal = audit_seen_ == audit_known_ && audit_known_ == ledger_.actual_members(set);
+    }
+    audit_seen_ = audit_known_ = 0;
+    if (!more) return true;  // an error is never read as absence
+  }
+  if (equal) return true;
+  if (const auto members = kernel_.members(set)) counters_.drift_entries += ledger_.observed(set, *members);
   return true;
 }
 

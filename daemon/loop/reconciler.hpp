@@ -9,6 +9,7 @@
 
 #include "daemon/loop/executor.hpp"
 #include "reconcile/cluster_state.hpp"
+#include "reconcile/marks.hpp"
 
 namespace ipvsd {
 
@@ -29,8 +30,8 @@ class Reconciler {
   bool step(Instant now);
   // Removes drained destinations of the next `limit` virtual servers; returns whether all have had their turn.
   bool poll_drains(Instant now, std::size_t limit);
-  // Compares so many virtual servers and sets, the next ones, with the kernel, and repairs. Returns true at the end of
-  // a pass over everything.
+  // Compares so many virtual servers and sets (or pieces of a large one), the next ones, with the kernel, and repairs.
+  // Returns true at the end of a pass over everything.
   bool audit(std::size_t servers, std::size_t sets = 1);
 
   // The first complete view of the API is in the kernel, and what it did not mention is gone.
@@ -51,6 +52,7 @@ class Reconciler {
   [[nodiscard]] const Tally& tally() const { return executor_.tally(); }
   [[nodiscard]] const Retries& retries() const { return retries_; }
   [[nodiscard]] const Ledger& ledger() const { return ledger_; }
+  [[nodiscard]] const Marks& marks() const { return marks_; }
   [[nodiscard]] const ClusterState& cluster() const { return cluster_; }
 
  private:
@@ -59,6 +61,7 @@ class Reconciler {
   void refresh_view();
   void recompute(const ObjectKey& service);
   void report_conflicts();
+  bool audit_piece(IpSet set);
 
   Kernel& kernel_;
   Policy policy_;
@@ -66,6 +69,7 @@ class Reconciler {
   Log warn_;
   ClusterState cluster_;
   Ledger ledger_;
+  Marks marks_;
   Retries retries_;
   Executor executor_;
 
@@ -83,6 +87,8 @@ class Reconciler {
   std::vector<VirtualServerKey> audit_servers_;
   std::size_t audit_position_ = 0;
   std::size_t audit_set_ = 0;
+  std::size_t audit_seen_ = 0;   // members of that set so far
+  std::size_t audit_known_ = 0;  // of these, known to be there
   Counters counters_;
 };
 

@@ -31,6 +31,7 @@ RulesConfig rules_config(const Config& config, const Node* node, Family family) 
   rules.masquerade_mark = 1U << config.masquerade_bit;
   rules.masquerade_all = config.masquerade_all;
   rules.local_match = local_match(config, node, family);
+  rules.outside_mask = config.own.external_mark_mask;
   return rules;
 }
 

@@ -88,10 +88,13 @@ Result<void> FakeKernel::perform(Verb verb, const BoundAddress& bound) {
 
 Result<void> FakeKernel::perform(Verb verb, const SetEntry& entry) {
   if (!prepared_) return fail_errno(ENOENT, "fake");
-  if (verb == Verb::add)
-    entries_.insert(entry);
-  else
-    entries_.erase(entry);
+  // A mark is no part of an element's identity.
+  std::erase_if(entries_, [&](const SetEntry& other) {
+    SetEntry unmarked = other;
+    unmarked.mark = entry.mark;
+    return unmarked == entry;
+  });
+  if (verb == Verb::add) entries_.insert(entry);
   return {};
 }
 

@@ -43,8 +43,10 @@ std::string kernel_after(const std::vector<Object>& objects) {
   kernel.add_node_address("eth0", "192.168.77.2", 24);
   kernel.add_node_address("eth0", "fd00:77::2", 64);
   std::vector<std::string> log;
-  Reconciler reconciler(kernel, Policy{{"rr", 0}, "lab-node"}, std::nullopt, 1,
-                        [&](const std::string& text) { log.push_back(text); });
+  Policy policy{{"rr", 0}, "lab-node"};
+  policy.knows_outside = {true, true};
+  policy.outside_mask = 0x307f;
+  Reconciler reconciler(kernel, policy, std::nullopt, 1, [&](const std::string& text) { log.push_back(text); });
   REQUIRE(reconciler.start());
   for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
     reconciler.apply(ReplaceBegin{kind});

@@ -132,7 +132,7 @@ TEST_CASE("all sets are created as kube-proxy creates them, once") {
       saved.find("create KUBE-6-LOAD-BALANCER-SOURCE-CID hash:ip,port,net family inet6 hashsize 1024 maxelem 65536 ") !=
       std::string::npos);
   CHECK(saved.find("create KUBE-6-NODE-PORT-TCP bitmap:port range 0-65535\n") != std::string::npos);
-  CHECK(std::count(saved.begin(), saved.end(), '\n') == 34);
+  CHECK(std::count(saved.begin(), saved.end(), '\n') == 38);
   const auto all = sets.list_all();
   REQUIRE(all);
   CHECK(all->empty());

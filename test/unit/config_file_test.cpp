@@ -116,7 +116,7 @@ ipvs:
   udpTimeout: 5m
 iptables: {masqueradeBit: 15, masqueradeAll: true, syncPeriod: 10s, minSyncPeriod: 2s}
 conntrack: {maxPerCore: 0, min: 7, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 2h, tcpBeLiberal: true, udpTimeout: 1s, udpStreamTimeout: 2s}
-ipvsd: {iptablesBackend: nft, rulesAuditPeriod: 1m, auditPeriod: 10m}
+ipvsd: {iptablesBackend: nft, rulesAuditPeriod: 1m, auditPeriod: 10m, externalMarkMask: 0xff0}
 )")
                           .config;
   CHECK(
@@ -131,7 +131,7 @@ ipvsd: {iptablesBackend: nft, rulesAuditPeriod: 1m, auditPeriod: 10m}
       R"("tcpTimeout":"15m","tcpFinTimeout":"2m","udpTimeout":"5m"},)"
       R"("iptables":{"masqueradeBit":15,"masqueradeAll":true,"syncPeriod":"10s","minSyncPeriod":"2s"},)"
       R"("conntrack":{"maxPerCore":0,"min":7,"tcpEstablishedTimeout":"0s","tcpCloseWaitTimeout":"2h","tcpBeLiberal":true,)"
-      R"("udpTimeout":"1s","udpStreamTimeout":"2s"},"ipvsd":{"iptablesBackend":"nft","rulesAuditPeriod":"1m","auditPeriod":"10m"}})");
+      R"("udpTimeout":"1s","udpStreamTimeout":"2s"},"ipvsd":{"iptablesBackend":"nft","rulesAuditPeriod":"1m","auditPeriod":"10m","externalMarkMask":"0xff0"}})");
 }
 
 TEST_CASE("a file as kubeadm writes it means the defaults") {
@@ -226,6 +226,10 @@ TEST_CASE("each kind of error says where, what was expected and what was there")
        "f:3: nodePortAddresses[0]: expected a CIDR, primary, localhost or all, got \"secondary\""},
       {"ipvsd: {iptablesBackend: iptables}",
        "f:3: ipvsd.iptablesBackend: expected one of auto, legacy, nft, got \"iptables\""},
+      {"ipvsd: {externalMarkMask: 0x4001}",
+       "f:3: ipvsd.externalMarkMask: expected a mask without the bit of iptables.masqueradeBit (14), got \"0x4001\""},
+      {"ipvsd: {externalMarkMask: 0xffffffff}",
+       "f:3: ipvsd.externalMarkMask: expected a mask of at most 24 bits such as 0x307f, or 0, got \"0xffffffff\""},
       {"ipvsd: {auditPeriod: 1ms}",
        "f:3: ipvsd.auditPeriod: expected a duration in whole seconds such as \"90s\", at least 1s, got \"1ms\""},
       {"enableProfiling: 7", "f:3: enableProfiling: expected true or false, got \"7\""},
@@ -342,4 +346,9 @@ TEST_CASE("the conformance scenarios' configurations are read") {
     CHECK(result->config.hostname_override == "lab-node");
     CHECK(result->config.conntrack.max_per_core == 0U);
   }
+}
+
+TEST_CASE("the default mask of outside clients avoids the masquerade bit") {
+  CHECK(default_config().own.external_mark_mask == 0x307f);
+  CHECK(load("iptables: {masqueradeBit: 12}").config.own.external_mark_mask == 0x207f);
 }

@@ -12,10 +12,11 @@ namespace {
 
 const Policy policy{{"rr", 0}, "here"};
 
-Contribution want(const Service& service, const std::vector<EndpointSlice>& slices, const NodeView& view = {}) {
+Contribution want(const Service& service, const std::vector<EndpointSlice>& slices, const NodeView& view = {},
+                  const std::vector<PortMark>& marks = {}) {
   std::vector<const EndpointSlice*> pointers;
   for (const auto& s : slices) pointers.push_back(&s);
-  return desired(service, pointers, policy, view);
+  return desired(service, pointers, policy, view, marks);
 }
 
 std::vector<std::string> lines(const Plan& plan) {
@@ -313,13 +314,91 @@ TEST_CASE("ownership is what the sets say") {
         std::unordered_set<VirtualServerKey>{tcp("10.96.0.1"), tcp("203.0.113.1", 443), tcp("192.168.77.2", 30080)});
 }
 
+TEST_CASE("externalTrafficPolicy Local with a mark: outside clients apart, everybody else has all endpoints") {
+  auto service = cluster_ip_service("web", "10.96.0.1");
+  service.type = ServiceType::load_balancer;
+  service.external_policy = TrafficPolicy::local;
+  service.load_balancer_ips = {ip("203.0.113.1")};
+  Policy marking = policy;
+  marking.knows_outside = {true, false};
+  marking.outside_mask = 0xf;
+  const auto view = node_view(marking, nullptr, {}, {});
+  CHECK(view.marks_outside == std::array<bool, 2>{true, false});
+  const auto ports = outside_ports(service, marking, view);
+  REQUIRE(ports.size() == 1);
+  CHECK(ports[0].frontends == std::vector<VirtualServerKey>{{ip("203.0.113.1"), Protocol::tcp, Port{80}, 0}});
+  service.external_policy = TrafficPolicy::cluster;
+  CHECK(outside_ports(service, marking, view).empty());
+  service.external_policy = TrafficPolicy::local;
+  service.load_balancer_ips.clear();
+  CHECK(outside_ports(service, marking, view).empty());
+}
+
+TEST_CASE("a virtual server by mark ends when its connections have") {
+  const VirtualServerKey key{ip("0.0.0.0"), Protocol::none, Port{}, 5};
+  Frontend outside;
+  outside.server.key = key;
+  outside.protocol = Protocol::tcp;
+  outside.destinations.resize(1);
+  outside.destinations[0].key = {ip("10.244.1.1"), Port{8080}};
+  Frontend ordinary;
+  ordinary.server.key = {ip("203.0.113.1"), Protocol::tcp, Port{80}, 0};
+  ordinary.protocol = Protocol::tcp;
+  ordinary.outside = {5, 0xf};
+  Contribution marked;
+  marked.frontends = {outside, ordinary};
+  marked.entries = {mark_entry(Family::ipv4, 5)};
+  Contribution plain;
+  plain.frontends = {ordinary};
+  plain.frontends[0].outside = {};
+
+  Ledger ledger({});
+  const auto service = cluster_ip_service("web", "10.96.0.1");
+  ledger.contribute(service, marked);
+  auto plan = ledger.plan();
+  CHECK(lines(plan) == Lines{"add KUBE-IPVSD-MARKS 0.0.0.5", "add virtual server fwmark 5 IPv4 rr",
+                             "add destination 10.244.1.1:8080 of fwmark 5 IPv4 weight 1",
+                             "add KUBE-IPVSD-OUTSIDE 203.0.113.1,tcp:80 mark 0x5/0xf",
+                             "add virtual server 203.0.113.1:80/TCP rr"});
+  perform(ledger, plan);
+
+  ledger.contribute(service, plain);
+  plan = ledger.plan();
+  CHECK(lines(plan) == Lines{"remove KUBE-IPVSD-OUTSIDE 203.0.113.1,tcp:80",
+                             "set destination 10.244.1.1:8080 of fwmark 5 IPv4 weight 0"});
+  perform(ledger, plan);
+  CHECK(ledger.draining().contains(key));
+  ObservedVirtualServer found{outside.server, {{outside.destinations[0]}}};
+  found.destinations[0].destination.weight = 0;
+  found.destinations[0].active_connections = 1;
+  CHECK(ledger.plan_removals(found).empty());
+  CHECK(ledger.plan().empty());
+  found.destinations[0].active_connections = 0;
+  plan = ledger.plan_removals(found);
+  CHECK(lines(plan) == Lines{"remove virtual server fwmark 5 IPv4"});
+  perform(ledger, plan);
+  CHECK_FALSE(ledger.knows(key));
+  plan = ledger.plan();
+  CHECK(lines(plan) == Lines{"remove KUBE-IPVSD-MARKS 0.0.0.5"});
+  perform(ledger, plan);
+  CHECK(ledger.settled());
+
+  // UDP has nothing to wait for.
+  marked.frontends[0].protocol = Protocol::udp;
+  ledger.contribute(service, marked);
+  perform(ledger, ledger.plan());
+  ledger.contribute(service, plain);
+  CHECK(lines(ledger.plan()) ==
+        Lines{"remove KUBE-IPVSD-OUTSIDE 203.0.113.1,tcp:80", "remove virtual server fwmark 5 IPv4"});
+}
+
 TEST_CASE("node addresses that serve NodePorts") {
   const std::vector<LinkAddress> addresses{{"lo", ip("127.0.0.1"), 8},     {"eth0", ip("192.168.77.2"), 24},
                                            {"eth0", ip("fe80::1"), 64},    {"eth0", ip("fd00:77::2"), 64},
                                            {"cni0", ip("10.244.1.1"), 24}, {"kube-ipvs0", ip("10.96.0.1"), 32}};
   const auto texts = [&](const Policy& p) {
     std::string text;
-    for (const auto& address : node_view(p, "", {ip("192.168.77.2")}, addresses).node_port_addresses)
+    for (const auto& address : node_view(p, nullptr, ip("192.168.77.2"), addresses).node_port_addresses)
       text += (text.empty() ? "" : " ") + address.to_string();
     return text;
   };
@@ -331,6 +410,6 @@ TEST_CASE("node addresses that serve NodePorts") {
   Policy primary;
   primary.node_port_primary = true;
   CHECK(texts(primary) == "192.168.77.2");
-  CHECK(node_view(all, "", {}, addresses).has_elsewhere(ip("10.244.1.1")));
-  CHECK_FALSE(node_view(all, "", {}, addresses).has_elsewhere(ip("10.96.0.1")));
+  CHECK(node_view(all, nullptr, {}, addresses).has_elsewhere(ip("10.244.1.1")));
+  CHECK_FALSE(node_view(all, nullptr, {}, addresses).has_elsewhere(ip("10.96.0.1")));
 }

@@ -11,13 +11,23 @@
 #include "ipset/audit.hpp"
 #include "ipset/iptables.hpp"
 #include "ipset/rules.hpp"
+#include "model/ip_set.hpp"
 
 using namespace ipvsd;
 
 namespace {
 
 // Written by hand after kube-proxy's, not taken from the program's output.
-constexpr std::string_view ipv4_text = R"(*nat
+constexpr std::string_view ipv4_text = R"(*mangle
+:KUBE-IPVSD-OUTSIDE - [0:0]
+:KUBE-IPVSD-OUTPUT - [0:0]
+-A KUBE-IPVSD-OUTPUT -m comment --comment "Kubernetes service load balancer ip + port + source cidr for packet filter purpose" -m set --match-set KUBE-LOAD-BALANCER-SOURCE-CIDR dst,dst,src -j RETURN
+-A KUBE-IPVSD-OUTPUT -m comment --comment "Kubernetes service load balancer ip + port + source IP for packet filter purpose" -m set --match-set KUBE-LOAD-BALANCER-SOURCE-IP dst,dst,src -j RETURN
+-A KUBE-IPVSD-OUTPUT -m comment --comment "Kubernetes service load balancer ip + port for load balancer with sourceRange" -m set --match-set KUBE-LOAD-BALANCER-FW dst,dst -j DROP
+-I PREROUTING 1 -m comment --comment "kube-ipvsd: clients outside the cluster" -j KUBE-IPVSD-OUTSIDE
+-I OUTPUT 1 -m comment --comment "kube-ipvsd: source ranges for the node itself" -j KUBE-IPVSD-OUTPUT
+COMMIT
+*nat
 :KUBE-SERVICES - [0:0]
 :KUBE-POSTROUTING - [0:0]
 :KUBE-NODE-PORT - [0:0]
@@ -27,6 +37,7 @@ constexpr std::string_view ipv4_text = R"(*nat
 -A KUBE-SERVICES -m comment --comment "Kubernetes service lb portal" -m set --match-set KUBE-LOAD-BALANCER dst,dst -j KUBE-LOAD-BALANCER
 -A KUBE-SERVICES -m comment --comment "Kubernetes service cluster ip + port for masquerade purpose" -m set --match-set KUBE-CLUSTER-IP src,dst -j KUBE-MARK-MASQ
 -A KUBE-SERVICES -m comment --comment "Kubernetes service external ip + port for masquerade and filter purpose" -m set --match-set KUBE-EXTERNAL-IP dst,dst -j KUBE-MARK-MASQ
+-A KUBE-SERVICES -m comment --comment "Kubernetes service external ip + port with externalTrafficPolicy=local" -m set --match-set KUBE-EXTERNAL-IP-LOCAL dst,dst -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ
 -A KUBE-SERVICES -m comment --comment "Kubernetes service external ip + port for masquerade and filter purpose" -m set --match-set KUBE-EXTERNAL-IP dst,dst -m physdev ! --physdev-is-in -m addrtype ! --src-type LOCAL -j ACCEPT
 -A KUBE-SERVICES -m comment --comment "Kubernetes service external ip + port for masquerade and filter purpose" -m set --match-set KUBE-EXTERNAL-IP dst,dst -m addrtype --dst-type LOCAL -j ACCEPT
 -A KUBE-SERVICES -m comment --comment "Kubernetes service external ip + port with externalTrafficPolicy=local" -m set --match-set KUBE-EXTERNAL-IP-LOCAL dst,dst -m physdev ! --physdev-is-in -m addrtype ! --src-type LOCAL -j ACCEPT
@@ -38,12 +49,16 @@ constexpr std::string_view ipv4_text = R"(*nat
 -A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN
 -A KUBE-POSTROUTING -j MARK --set-xmark 0x4000/0x0
 -A KUBE-POSTROUTING -m comment --comment "kubernetes service traffic requiring SNAT" -j MASQUERADE --random-fully
+-A KUBE-NODE-PORT -p tcp -m comment --comment "Kubernetes nodeport TCP port with externalTrafficPolicy=local" -m set --match-set KUBE-NODE-PORT-LOCAL-TCP dst -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ
 -A KUBE-NODE-PORT -p tcp -m comment --comment "Kubernetes nodeport TCP port with externalTrafficPolicy=local" -m set --match-set KUBE-NODE-PORT-LOCAL-TCP dst -j RETURN
 -A KUBE-NODE-PORT -p tcp -m comment --comment "Kubernetes nodeport TCP port for masquerade purpose" -m set --match-set KUBE-NODE-PORT-TCP dst -j KUBE-MARK-MASQ
+-A KUBE-NODE-PORT -p udp -m comment --comment "Kubernetes nodeport UDP port with externalTrafficPolicy=local" -m set --match-set KUBE-NODE-PORT-LOCAL-UDP dst -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ
 -A KUBE-NODE-PORT -p udp -m comment --comment "Kubernetes nodeport UDP port with externalTrafficPolicy=local" -m set --match-set KUBE-NODE-PORT-LOCAL-UDP dst -j RETURN
 -A KUBE-NODE-PORT -p udp -m comment --comment "Kubernetes nodeport UDP port for masquerade purpose" -m set --match-set KUBE-NODE-PORT-UDP dst -j KUBE-MARK-MASQ
+-A KUBE-NODE-PORT -p sctp -m comment --comment "Kubernetes nodeport SCTP port with externalTrafficPolicy=local with type \'hash ip:port\'" -m set --match-set KUBE-NODE-PORT-LOCAL-SCTP-HASH dst,dst -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ
 -A KUBE-NODE-PORT -p sctp -m comment --comment "Kubernetes nodeport SCTP port with externalTrafficPolicy=local with type \'hash ip:port\'" -m set --match-set KUBE-NODE-PORT-LOCAL-SCTP-HASH dst,dst -j RETURN
 -A KUBE-NODE-PORT -p sctp -m comment --comment "Kubernetes nodeport SCTP port for masquerade purpose with type \'hash ip:port\'" -m set --match-set KUBE-NODE-PORT-SCTP-HASH dst,dst -j KUBE-MARK-MASQ
+-A KUBE-LOAD-BALANCER -m comment --comment "Kubernetes service load balancer ip + port with externalTrafficPolicy=local" -m set --match-set KUBE-LOAD-BALANCER-LOCAL dst,dst -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ
 -A KUBE-LOAD-BALANCER -m comment --comment "Kubernetes service load balancer ip + port with externalTrafficPolicy=local" -m set --match-set KUBE-LOAD-BALANCER-LOCAL dst,dst -j RETURN
 -A KUBE-LOAD-BALANCER -j KUBE-MARK-MASQ
 -A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000
@@ -91,7 +106,7 @@ const Chain& chain_of(const Rules& all, Table table, std::string_view name) {
 std::string saved(const Rules& all, bool counters = false) {
   std::string text = "# Generated by iptables-nft-save v1.8.9 (nf_tables) on a day that isn't told\n";
   const std::string before = counters ? "[12:3456] " : "";
-  for (const auto table : {Table::filter, Table::nat}) {
+  for (const auto table : {Table::filter, Table::mangle, Table::nat}) {
     text += fmt::format("*{}\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [1:60]\n:FOREIGN - [0:0]\n", to_string(table));
     for (const auto& chain : all.chains)
       if (chain.table == table) text += fmt::format(":{} - [0:0]\n", chain.name);
@@ -163,6 +178,24 @@ TEST_CASE("what the configuration changes") {
   CHECK(postrouting.at(2) == "-j MARK --set-xmark 0x80000000/0x0");
   CHECK(postrouting.at(3).ends_with("-j MASQUERADE"));
   CHECK(chain_of(all, Table::filter, "KUBE-FORWARD").rules.at(0).find("0x80000000/0x80000000") != std::string::npos);
+}
+
+TEST_CASE("outside clients get their marks where they can be told from others") {
+  const auto outside = [](const RulesConfig& config) {
+    return chain_of(rules(Family::ipv6, config), Table::mangle, "KUBE-IPVSD-OUTSIDE").rules;
+  };
+  RulesConfig config;
+  config.outside_mask = 0x307f;
+  CHECK(outside(config).empty());
+  config.local_match = not_from(*Cidr::parse("fd00:10:244::/56"));
+  const std::string match = "! -s fd00:10:244::/56 -m comment --comment \"" +
+                            std::string(IpSet{SetKind::outside, Family::ipv6}.comment()) +
+                            "\" -m set --match-set KUBE-6-IPVSD-OUTSIDE dst,dst ";
+  REQUIRE(outside(config).size() == 2);
+  CHECK(outside(config)[0] == match + "-j SET --map-set KUBE-6-IPVSD-OUTSIDE dst,dst --map-mark");
+  CHECK(outside(config)[1] == match + "-m mark ! --mark 0x0/0xffffcf80");
+  config.outside_mask = 0;
+  CHECK(outside(config).empty());
 }
 
 TEST_CASE("only names of links become matches") {
@@ -316,7 +349,7 @@ TEST_CASE("removal takes our chains and jumps, and nothing else") {
   for (const auto& chain : all.chains) CHECK(text->find(fmt::format("-X {}\n", chain.name)) != std::string::npos);
   for (const auto& jump : all.jumps)
     CHECK(text->find(fmt::format("-D {} {}\n", jump.from, jump.rule())) != std::string::npos);
-  CHECK(std::count(text->begin(), text->end(), '*') == 2);
+  CHECK(std::count(text->begin(), text->end(), '*') == 3);
   CHECK(removal_text("*nat\n:INPUT ACCEPT [0:0]\n:KUBE-KUBELET-CANARY - [0:0]\nCOMMIT\n")->empty());
   CHECK(removal_text("")->empty());
   CHECK_FALSE(removal_text("*nat\n"));
