@@ -73,8 +73,14 @@ class Ledger {
   // From now on what was there at the start and nobody desires goes, too. Before the first complete view of the API,
   // its absence from that means nothing.
   void start_pruning();
-  // The operations for every row touched since the last call.
-  [[nodiscard]] Plan plan();
+  // The operations for every row touched since the last call. Into a plan that is used again and again it costs no
+  // memory: pages that go back to the system at each step are dearer than what is written to them.
+  void plan(Plan& into);
+  [[nodiscard]] Plan plan() {
+    Plan fresh;
+    plan(fresh);
+    return fresh;
+  }
   // Plans the row again although nothing about it changed (after a failure).
   void touch(const ObjectId& id);
 

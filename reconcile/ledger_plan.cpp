@@ -36,8 +36,8 @@ bool Ledger::proves_ownership(const SetEntry& entry) const {
          knows({IpAddress::any(entry.set.family), Protocol::none, Port{}, mark_of(entry)});
 }
 
-Plan Ledger::plan() {
-  Plan plan;
+void Ledger::plan(Plan& plan) {
+  plan.clear();
   for (const auto& key : std::exchange(dirty_servers_, {})) {
     ServerRow& row = servers_.at(key);
     row.dirty = false;
@@ -74,7 +74,6 @@ Plan Ledger::plan() {
   for (const auto phase : {Phase::shut_out, Phase::unrestrict})
     std::stable_sort(plan[phase].begin(), plan[phase].end(),
                      [&](const Operation& a, const Operation& b) { return place(b) < place(a); });
-  return plan;
 }
 
 void Ledger::plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan) {

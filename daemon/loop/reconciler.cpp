@@ -136,7 +136,8 @@ bool Reconciler::step(Instant now) {
   if (!due.empty())
     for (const auto& id : executor_.take_waiting()) ledger_.touch(id);
   counters_.retries += due.size();
-  executor_.execute(ledger_.plan(), now);
+  ledger_.plan(plan_);
+  executor_.execute(plan_, now);
   retries_.forget_settled();
   report_conflicts();
   if (cluster_.touched() > 0) return true;

@@ -72,6 +72,7 @@ class Reconciler {
   Marks marks_;
   Retries retries_;
   Executor executor_;
+  Plan plan_;  // of the last step; kept for its room
 
   std::set<LinkAddress> addresses_;  // of all links but kube-ipvs0
   NodeView view_;
