@@ -14,21 +14,30 @@
 #include <thread>
 
 #include "daemon/config/config_file.hpp"
+#include "daemon/config/config_watch.hpp"
+#include "daemon/config/family_check.hpp"
 #include "daemon/config/flags.hpp"
 #include "daemon/config/kubeconfig.hpp"
 #include "daemon/config/options.hpp"
+#include "daemon/kernel/conntrack_hash.hpp"
 #include "daemon/kernel/dry_run.hpp"
 #include "daemon/kernel/linux_kernel.hpp"
 #include "daemon/kernel/sysctls.hpp"
 #include "daemon/loop/cleanup.hpp"
+#include "daemon/loop/flow_sweeper.hpp"
 #include "daemon/loop/loop.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 #include "daemon/loop/sole_writer.hpp"
+#include "daemon/report/event_recorder.hpp"
+#include "daemon/report/reasons.hpp"
+#include "daemon/serve/health_check_server.hpp"
 #include "daemon/serve/other_proxy.hpp"
 #include "daemon/serve/server.hpp"
+#include "daemon/serve/start_retry.hpp"
 #include "daemon/source/api_source.hpp"
 #include "daemon/source/manifest_source.hpp"
 #include "daemon/version.hpp"
+#include "netlink/conntrack.hpp"
 
 using namespace ipvsd;
 
@@ -92,6 +101,7 @@ Result<Policy> make_policy(const Config& config) {
     policy.knows_outside[static_cast<std::size_t>(family)] =
         rules_config(config, nullptr, family).local_match.has_value();
   policy.outside_mask = config.own.external_mark_mask;
+  if (config.own.drain_timeout.count() > 0) policy.drain_timeout = config.own.drain_timeout;
   return policy;
 }
 
@@ -118,24 +128,47 @@ std::optional<IptablesBackend> forced_backend(const Config& config) {
   return {};
 }
 
-void set_kernel_parameters(const Config& config, LinuxKernel& kernel) {
+// Events for the API server, where there is one.
+using Record = std::function<void(Event)>;
+
+// Returns whether everything is as it should be; what is not was told.
+bool set_kernel_parameters(const Config& config, LinuxKernel& kernel, const std::string& node, const Record& record) {
+  bool all_set = true;
+  const auto tell = [&](const std::string& text) {
+    all_set = false;
+    warn(text);
+  };
   std::ifstream release("/proc/sys/kernel/osrelease");
   std::string text;
   std::getline(release, text);
-  apply_sysctls(wanted_sysctls(config, parse_kernel_version(text), std::thread::hardware_concurrency()), warn);
+  const auto sysctls = wanted_sysctls(config, parse_kernel_version(text), std::thread::hardware_concurrency());
+  apply_sysctls(sysctls, tell);
+  for (const auto& sysctl : sysctls) {
+    if (sysctl.path != "net/netfilter/nf_conntrack_max") continue;
+    const auto raised = raise_conntrack_hash(sysctl.value);
+    if (raised) continue;
+    tell(raised.error().message());
+    if (raised.error().sys_errno == EROFS) record(read_only_sysfs_event(node, raised.error().message()));
+  }
   const nl::Timeouts timeouts{config.ipvs.tcp_timeout, config.ipvs.tcp_fin_timeout, config.ipvs.udp_timeout};
   if (timeouts != nl::Timeouts{})
-    if (const auto set = kernel.ipvs().set_timeouts(timeouts); !set) warn(set.error().message());
+    if (const auto set = kernel.ipvs().set_timeouts(timeouts); !set) tell(set.error().message());
   std::ofstream("/proc/self/oom_score_adj") << config.oom_score_adj;
+  return all_set;
 }
 
 // A port that cannot be had is no reason not to serve Services, unless bindAddressHardFail says so.
 template <class Server>
-bool start_server(Server& server, bool hard) {
-  auto started = server.bind();
-  if (started) started = server.start();
+bool start_server(Server& server, bool hard, std::optional<StartRetry>& retry,
+                  const std::function<void(const Error&)>& failed) {
+  const auto start = [&server]() -> Result<void> {
+    if (const auto bound = server.bind(); !bound) return bound;
+    return server.start();
+  };
+  const auto started = start();
   if (started) return true;
-  spdlog::error("{}", started.error().message());
+  failed(started.error());
+  if (!hard) retry.emplace(start, failed, started.error());
   return !hard;
 }
 
@@ -149,6 +182,16 @@ struct RunningSource {
     source.stop();
   }
 };
+
+FlowSweeper::Report report_flows(Metrics& metrics) {
+  return [&metrics, before = std::string()](const FlowSweeper::Pass& pass) mutable {
+    metrics.conntrack_cleaned(pass.family, pass.took, pass.swept.deleted);
+    const auto text = pass.swept.error ? pass.swept.error->message() : std::string();
+    if (!text.empty() && text != before) warn(text + "; will retry");
+    before = text;
+    if (pass.swept.deleted > 0) spdlog::debug("deleted {} stale {} flows", pass.swept.deleted, to_string(pass.family));
+  };
+}
 
 int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
   DryRunKernel observed(kernel, [](const Operation& operation) { fmt::print("{}\n", to_string(operation)); });
@@ -182,24 +225,50 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
       return give_up(backend.error());
     }
   }
+  const auto check = check_families(config, policy.serves);
+  for (const auto& text : check.warnings) warn(text);
+  if (check.fatal) return give_up({Errc::unsupported, 0, *check.fatal});
   SoleWriter sole([&] { return another_proxy(config); });
   if (!wait_until_alone(sole, signals)) return 0;
 
   HealthState health(Moment::now(), 2 * config.iptables_sync_period);
   Metrics metrics(version);
+  std::optional<EventRecorder> events;
+  if (flags.manifests.empty()) events.emplace(access, policy.node_name, metrics, warn);
+  if (events) events->start();
+  const Record record = [&](Event event) {
+    if (events) events->record(std::move(event));
+  };
   std::optional<HealthServer> health_server;
   std::optional<MetricsServer> metrics_server;
   if (config.healthz) health_server.emplace(*config.healthz, health, metrics);
-  if (config.metrics) metrics_server.emplace(*config.metrics, metrics, config_json(config));
-  if (health_server && !start_server(*health_server, config.bind_address_hard_fail)) return 1;
-  if (metrics_server && !start_server(*metrics_server, config.bind_address_hard_fail)) return 1;
+  if (config.metrics) metrics_server.emplace(*config.metrics, metrics, configz_json(config));
+  const bool hard = config.bind_address_hard_fail;
+  std::array<std::optional<StartRetry>, 2> retries;
+  const auto failed = [&](auto make_event) {
+    return [&, make_event](const Error& error) {
+      spdlog::error("{}{}", error.message(), hard ? "" : "; will retry");
+      record(make_event(policy.node_name, error.message()));
+    };
+  };
+  if ((health_server && !start_server(*health_server, hard, retries[0], failed(health_server_failed_event))) ||
+      (metrics_server && !start_server(*metrics_server, hard, retries[1], failed(metrics_server_failed_event)))) {
+    if (events) events->flush(std::chrono::seconds(5));
+    return 1;
+  }
 
   if (const auto probed = kernel.ipvs().probe_scheduler(policy.scheduler.name); !probed) return give_up(probed.error());
-  set_kernel_parameters(config, kernel);
+  (void)set_kernel_parameters(config, kernel, policy.node_name, record);
   Inbox inbox;
   const auto source = make_source(flags, access, policy.node_name, inbox);
   Reconciler reconciler(kernel, policy, config.bind_address, std::random_device{}(), warn);
   if (const auto started = reconciler.start(); !started) return give_up(started.error());
+
+  auto conntrack = nl::Conntrack::open();
+  if (!conntrack)
+    spdlog::warn("{}: UDP clients may keep to what their Service was before", conntrack.error().message());
+  std::optional<FlowSweeper> flows;
+  if (conntrack) flows.emplace(*conntrack, report_flows(metrics));
 
   RulesKeeper rules(std::move(iptables), config.own.rules_audit_period, [&](Family family, const Result<bool>& wrote) {
     if (!wrote) warn(wrote.error().message() + "; will retry");
@@ -213,19 +282,64 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   };
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
+  HealthCheckServer health_checks(health, metrics,
+                                  [&](const ObjectKey& service, const std::string& uid, const std::string& why) {
+                                    warn(why + "; will retry");
+                                    record(health_check_failed_event(service, uid, why));
+                                  });
+  if (const auto started = health_checks.start(); !started) return give_up(started.error());
   Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [&] { return rules.ready(); }, want_rules,
-             [&] { return source->status(); }},
+             [&] { return source->status(); },
+             [&](std::vector<FrontendFlows> frontends) {
+               if (flows) flows->want(std::move(frontends));
+             },
+             [&](std::vector<HealthCheckChange> changes, const ListenAddresses& addresses) {
+               health_checks.publish(std::move(changes), addresses);
+             },
+             [&](const ServiceNotice& notice) { record(notice_event(notice)); }},
             {.once = flags.once, .audit_period = config.own.audit_period});
   const RunningSource running(inbox, *source);
   if (policy.knows_outside == std::array<bool, 2>{} && !policy.by_pod_cidrs)
     spdlog::info(
         "no clusterCIDR or other local detector (detectLocalMode): with externalTrafficPolicy Local all clients, pods "
         "too, share the local endpoints, as with kube-proxy");
+  record(starting_event(policy.node_name));
   spdlog::info("kube-ipvsd {} serves node {} with scheduler {}", version, policy.node_name, policy.scheduler.name);
   const auto ended = loop.run();
   if (!ended) return give_up(ended.error());
   spdlog::info("ended; the kernel's state stays as it is");
   return 0;
+}
+
+// What needs privileges beyond CAP_NET_ADMIN, for an init container.
+int init_only(const Flags& flags, const Policy& policy, LinuxKernel& kernel) {
+  if (const auto probed = kernel.ipvs().probe_scheduler(policy.scheduler.name); !probed) return give_up(probed.error());
+  const bool all_set = set_kernel_parameters(flags.config, kernel, policy.node_name, [](const Event&) {});
+  if (all_set) spdlog::info("set what needs privileges; ending (--init-only)");
+  return all_set ? 0 : 1;
+}
+
+int write_config(const Flags& flags) {
+  errno = 0;
+  std::ofstream file(flags.write_config_to);
+  file << config_yaml(flags.config);
+  file.close();
+  if (file) return 0;
+  const int error = errno > 0 ? errno : EIO;
+  return give_up({errc_of(error), error, fmt::format("write the configuration to {}", flags.write_config_to)});
+}
+
+// As serve(), until the configuration file has become another one.
+int serve_watching(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel,
+                   const Fd& signals) {
+  std::optional<ConfigWatch> watch;
+  if (!flags.config_file.empty() && !flags.once)
+    watch.emplace(
+        flags.config_file, flags.config_text, [] { ::kill(::getpid(), SIGTERM); }, warn);
+  const int status = serve(flags, access, policy, kernel, signals);
+  if (!watch || !watch->has_changed()) return status;
+  spdlog::error("{} was changed: ended, to be started again with what it is now", flags.config_file);
+  return 1;
 }
 
 int clean_up(const Flags& flags, LinuxKernel& kernel) {
@@ -257,11 +371,12 @@ int run(int argc, char** argv) {
   spdlog::set_level(static_cast<spdlog::level::level_enum>(flags->log_level));
   for (const auto& text : flags->warnings) warn(text);
 
+  if (!flags->write_config_to.empty()) return write_config(*flags);
   const auto policy = make_policy(flags->config);
   if (!policy) return give_up(policy.error());
   // Before anything of the node is changed: a kubeconfig that cannot be used is a mistake to tell at once.
   ApiAccess access;
-  if (flags->manifests.empty() && !flags->cleanup) {
+  if (flags->manifests.empty() && !flags->cleanup && !flags->init_only) {
     auto read = read_access(*flags);
     if (!read) return give_up(read.error());
     access = std::move(*read);
@@ -271,8 +386,9 @@ int run(int argc, char** argv) {
   auto kernel = LinuxKernel::open();
   if (!kernel) return give_up(kernel.error());
   if (flags->cleanup) return clean_up(*flags, *kernel);
+  if (flags->init_only) return init_only(*flags, *policy, *kernel);
   return flags->dry_run ? dry_run(*flags, access, *policy, *kernel, signals)
-                        : serve(*flags, access, *policy, *kernel, signals);
+                        : serve_watching(*flags, access, *policy, *kernel, signals);
 }
 
 }  // namespace

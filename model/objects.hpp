@@ -80,6 +80,9 @@ struct EndpointSlice {
   Family family = Family::ipv4;
   std::vector<EndpointPort> ports;
   std::vector<Endpoint> endpoints;
+  std::optional<IpAddress> wrong_family{};  // the first address left out because it is not of `family`
+  // When the change began that this version tells of: annotation endpoints.kubernetes.io/last-change-trigger-time.
+  std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> triggered{};
   friend bool operator==(const EndpointSlice&, const EndpointSlice&) = default;
 };
 

@@ -146,9 +146,8 @@ std::vector<Failure> Socket::transact(Batch& batch) {
 Result<void> Socket::query(Batch& batch, const Visit& visit) {
   if (const auto sent = ask(batch); !sent) return sent;
   Result<void> outcome;
-  const auto end = Clock::now() + answer_deadline;
   for (;;) {
-    const auto more = read_answers(batch, visit, end, outcome);
+    const auto more = read_answers(batch, visit, outcome);
     if (!more) return fail(more.error());
     if (!*more) return outcome;
   }
@@ -156,15 +155,16 @@ Result<void> Socket::query(Batch& batch, const Visit& visit) {
 
 Result<bool> Socket::next_answer(const Batch& batch, const Visit& visit) {
   Result<void> outcome;
-  const auto more = read_answers(batch, visit, Clock::now() + answer_deadline, outcome);
+  const auto more = read_answers(batch, visit, outcome);
   if (!outcome) return fail(outcome.error());
   return more;
 }
 
 // One datagram; true if the last request has more to say. What the kernel refuses goes into `outcome`.
-Result<bool> Socket::read_answers(const Batch& batch, const Visit& visit, Clock::time_point end,
-                                  Result<void>& outcome) {
-  const auto datagram = receive(end);
+Result<bool> Socket::read_answers(const Batch& batch, const Visit& visit, Result<void>& outcome) {
+  const auto end = Clock::now() + answer_deadline;
+  Result<Bytes> datagram = Bytes{};
+  while (datagram && datagram->empty()) datagram = receive(end);  // what others send does not prolong it
   stale_ = !datagram;
   if (!datagram) return fail(datagram.error());
   const auto refused = [&](Error error) {

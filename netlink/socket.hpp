@@ -42,7 +42,7 @@ class Socket {
   // Sends the requests in `batch` and hands each answer to `visit` until the kernel is done with the last one. With
   // NLM_F_DUMP in it that is NLMSG_DONE, otherwise the acknowledgement; only the last one may be a dump. Error:
   // interrupted where the kernel marked the dump so (NLM_F_DUMP_INTR), overrun, timed_out, or the first error the
-  // kernel answered with.
+  // kernel answered with. The deadline is for each part of the answer: a large dump takes what it takes.
   using Visit = std::function<void(const Message&)>;
   [[nodiscard]] Result<void> query(Batch& batch, const Visit& visit);
 
@@ -66,8 +66,7 @@ class Socket {
 
   Socket(std::unique_ptr<nl_sock, Close> socket, std::string name);
   [[nodiscard]] Result<void> send(Batch& batch, std::uint16_t flags);
-  [[nodiscard]] Result<bool> read_answers(const Batch& batch, const Visit& visit, Clock::time_point end,
-                                          Result<void>& outcome);
+  [[nodiscard]] Result<bool> read_answers(const Batch& batch, const Visit& visit, Result<void>& outcome);
   // Answers that came too late or were part of too many: their room is needed.
   void discard_stale();
   // One datagram from the kernel, before `end`; empty if one came from somebody else and was dropped.

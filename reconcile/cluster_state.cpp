@@ -5,6 +5,9 @@
 namespace ipvsd {
 namespace {
 
+// Changes of one Service between two writes that are worth measuring.
+constexpr std::size_t trigger_limit = 64;
+
 // What everything else waits for.
 bool is_urgent(const ObjectKey& service) {
   return (service.ns == "default" && service.name == "kubernetes") ||
@@ -37,17 +40,41 @@ void ClusterState::upsert(Service service) {
   known.generation = generation(Kind::service);
   if (known.object == service) return;
   known.object = std::move(service);
+  changed_services_.insert(entry.first);
   touch(entry);
 }
 
 void ClusterState::upsert(EndpointSlice slice) {
+  // It belongs to the change, not to the slice: alone it is none.
+  const auto triggered = std::exchange(slice.triggered, std::nullopt);
   const auto [entry, added] = slices_.try_emplace(slice.key);
   auto& held = entry->second;
   held.generation = generation(Kind::endpoint_slice);
   if (!added && held.object == slice) return;
   if (!added) part(held.object);
   held.object = std::move(slice);
+  ++changed_slices_;
+  note_trigger(held.object, triggered);
   join(held.object);
+}
+
+void ClusterState::note_trigger(const EndpointSlice& slice, const std::optional<TriggerTime>& triggered) {
+  if (!triggered || slice.ignored || slice.service.empty()) return;
+  auto& triggers = triggers_[owner_of(slice)];
+  if (triggers.size() < trigger_limit) triggers.push_back({slice.family, *triggered});
+}
+
+std::vector<ClusterState::Trigger> ClusterState::take_triggers(const ObjectKey& service) {
+  const auto entry = triggers_.find(service);
+  if (entry == triggers_.end()) return {};
+  auto triggers = std::move(entry->second);
+  triggers_.erase(entry);
+  return triggers;
+}
+
+void ClusterState::forget_changes() {
+  changed_services_.clear();
+  changed_slices_ = 0;
 }
 
 void ClusterState::upsert(Node node) {
@@ -71,6 +98,7 @@ void ClusterState::remove_service(const ObjectKey& key) {
   const auto known = services_.find(key);
   if (known == services_.end() || !known->second.object) return;
   known->second.object.reset();
+  changed_services_.insert(key);
   touch(*known);
 }
 
@@ -78,6 +106,9 @@ void ClusterState::remove_slice(const ObjectKey& key) {
   const auto slice = slices_.find(key);
   if (slice == slices_.end()) return;
   part(slice->second.object);
+  ++changed_slices_;
+  // The last change that the slice told of was an earlier one than its end.
+  triggers_.erase(owner_of(slice->second.object));
   slices_.erase(slice);
 }
 

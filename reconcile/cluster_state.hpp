@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "model/event.hpp"
@@ -38,6 +39,22 @@ class ClusterState {
   void touch_all();
   // One, if it is known.
   void touch(const ObjectKey& service);
+
+  // --- what has changed since the last take, for metrics ---
+  using TriggerTime = std::chrono::sys_time<std::chrono::nanoseconds>;
+  struct Trigger {
+    Family family;
+    TriggerTime time;
+  };
+  // When the changes of the Service's slices began, where they say so.
+  [[nodiscard]] std::vector<Trigger> take_triggers(const ObjectKey& service);
+  // Services that differ, and effective changes of slices.
+  struct Changes {
+    std::size_t services = 0;
+    std::size_t slices = 0;
+  };
+  [[nodiscard]] Changes changes() const { return {changed_services_.size(), changed_slices_}; }
+  void forget_changes();
 
   // The Service, unless it is absent or ignored.
   [[nodiscard]] const Service* service(const ObjectKey& key) const;
@@ -71,6 +88,7 @@ class ClusterState {
   void keep(Kind kind, const ObjectKey& key);
   void sweep(Kind kind);
   void touch(Services::value_type& known);
+  void note_trigger(const EndpointSlice& slice, const std::optional<TriggerTime>& triggered);
   void join(const EndpointSlice& slice);
   void part(const EndpointSlice& slice);
   [[nodiscard]] std::uint32_t generation(Kind kind) const { return generations_[static_cast<std::size_t>(kind)]; }
@@ -83,6 +101,10 @@ class ClusterState {
   bool node_changed_ = false;
   std::array<std::uint32_t, 3> generations_{};
   std::array<bool, 3> listed_{};
+
+  std::unordered_map<ObjectKey, std::vector<Trigger>> triggers_;  // by Service
+  std::unordered_set<ObjectKey> changed_services_;
+  std::size_t changed_slices_ = 0;
 
   // Of touched Services, which stay in services_ until they are taken.
   std::deque<const ObjectKey*> urgent_;

@@ -32,6 +32,13 @@ class PortContribution {
       if (address.family() == family()) load_balancer(address);
     if (port_.node_port.number != 0) node_port();
     if (mark_ != 0) outside_clients();
+    missing_here();
+  }
+
+  // The addresses of ready endpoints on this node are added to `addresses`.
+  void add_local(std::vector<IpAddress>& addresses) const {
+    for (const auto& candidate : candidates_)
+      if (candidate.local && candidate.ready) addresses.push_back(candidate.key.address);
   }
 
  private:
@@ -143,6 +150,17 @@ class PortContribution {
     if (external_local()) bitmap(tcp ? SetKind::node_port_local_tcp : SetKind::node_port_local_udp);
   }
 
+  void missing_here() {
+    if (!selection_.has_any || !selection_.local.empty()) return;
+    const auto of_family = [&](const IpAddress& address) { return address.family() == family(); };
+    const bool external = port_.node_port.number != 0 ||
+                          std::any_of(service_.external_ips.begin(), service_.external_ips.end(), of_family) ||
+                          std::any_of(service_.load_balancer_ips.begin(), service_.load_balancer_ips.end(), of_family);
+    const auto at = static_cast<std::size_t>(family());
+    if (service_.internal_policy == TrafficPolicy::local) into_.local.none_internal[at] = true;
+    if (external_local() && external) into_.local.none_external[at] = true;
+  }
+
   void bitmap(SetKind kind) { into_.entries.push_back(bitmap_entry(set(kind), port_.node_port)); }
 
   const Service& service_;
@@ -160,6 +178,15 @@ template <class T>
 void sort_unique(std::vector<T>& values) {
   std::sort(values.begin(), values.end());
   values.erase(std::unique(values.begin(), values.end()), values.end());
+}
+
+std::optional<IpAddress> wrong_family(std::span<const EndpointSlice* const> slices, const Policy& policy) {
+  for (const auto* slice : slices) {
+    if (slice->wrong_family) return slice->wrong_family;
+    if (!policy.serves[static_cast<std::size_t>(slice->family)] && !slice->endpoints.empty())
+      return slice->endpoints.front().address;
+  }
+  return {};
 }
 
 }  // namespace
@@ -190,11 +217,17 @@ Contribution desired(const Service& service, std::span<const EndpointSlice* cons
                      const NodeView& view, const std::vector<PortMark>& marks) {
   Contribution contribution;
   for (const auto& cluster_ip : service.cluster_ips) {
-    if (!policy.serves[static_cast<std::size_t>(cluster_ip.family())]) continue;
-    for (const auto& port : service.ports)
-      PortContribution(service, port, cluster_ip, slices, policy, view, mark_of(marks, cluster_ip.family(), port),
-                       contribution)
-          .add();
+    const auto at = static_cast<std::size_t>(cluster_ip.family());
+    if (!policy.serves[at]) continue;
+    std::vector<IpAddress> local;
+    for (const auto& port : service.ports) {
+      PortContribution of_port(service, port, cluster_ip, slices, policy, view,
+                               mark_of(marks, cluster_ip.family(), port), contribution);
+      of_port.add();
+      of_port.add_local(local);
+    }
+    sort_unique(local);
+    contribution.local.ready[at] = static_cast<std::uint32_t>(local.size());
     if (service.health_check_node_port.number != 0)
       contribution.entries.push_back(
           bitmap_entry({SetKind::health_check_node_port, cluster_ip.family()}, service.health_check_node_port));
@@ -208,6 +241,7 @@ Contribution desired(const Service& service, std::span<const EndpointSlice* cons
                   frontends.end());
   sort_unique(contribution.addresses);
   sort_unique(contribution.entries);
+  contribution.local.wrong_family = wrong_family(slices, policy);
   return contribution;
 }
 

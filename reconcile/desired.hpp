@@ -4,6 +4,9 @@
 // lists.
 #pragma once
 
+#include <array>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -21,10 +24,23 @@ struct Frontend {
       outside{};  // packets to it from outside the cluster get this mark, and so another virtual server; 0: they do not
 };
 
+// What a Service has on this node, by Family; for health checks, metrics and Events, no business of the kernel's.
+struct LocalEndpoints {
+  // Distinct addresses of ready endpoints; empty where the Service has no address of the family.
+  std::array<std::optional<std::uint32_t>, 2> ready{};
+  // A traffic policy is Local, and there are endpoints, but none here.
+  std::array<bool, 2> none_internal{};
+  std::array<bool, 2> none_external{};
+  // The first endpoint that is left out because its slice or this node does not serve its family.
+  std::optional<IpAddress> wrong_family{};
+  friend bool operator==(const LocalEndpoints&, const LocalEndpoints&) = default;
+};
+
 struct Contribution {
   std::vector<Frontend> frontends;   // each key once
   std::vector<IpAddress> addresses;  // to bind on kube-ipvs0; each once
   std::vector<SetEntry> entries;     // each once
+  LocalEndpoints local{};
 };
 
 // `slices`: all of the Service's, sorted by name. `marks`: those of its outside_ports(). One without a mark behaves as

@@ -360,7 +360,9 @@ void Ledger::performed_destination(Verb verb, const DestinationOf& of) {
   } else {
     row.actual_destinations.insert(place, of.destination);
   }
-  if (verb == Verb::set && of.destination.weight == 0) draining_.insert(of.server);
+  if (verb == Verb::set && of.destination.weight == 0) draining_.try_emplace(of.server);
+  if (const auto drains = draining_.find(of.server); verb == Verb::set && drains != draining_.end())
+    drains->second.erase(of.destination.key);  // it waits from now on, or no longer
 }
 
 void Ledger::performed_outside(Verb verb, const SetEntry& entry) {
@@ -402,6 +404,24 @@ bool Ledger::is_actual(const VirtualServerKey& key) const {
   return row != servers_.end() && row->second.actual.has_value();
 }
 
+bool Ledger::has_destinations(const VirtualServerKey& key) const {
+  const auto row = servers_.find(key);
+  return row != servers_.end() && !row->second.actual_destinations.empty();
+}
+
+std::vector<DestinationKey> Ledger::wanted(const VirtualServerKey& key) const {
+  std::vector<DestinationKey> keys;
+  const auto row = servers_.find(key);
+  if (row == servers_.end() || row->second.claims.empty()) return keys;
+  for (const auto& destination : row->second.claims.front().destinations) keys.push_back(destination.key);
+  return keys;
+}
+
+bool Ledger::awaits_binding(const IpAddress& address) const {
+  const auto row = addresses_.find(address);
+  return row != addresses_.end() && row->second.claims > 0 && !row->second.actual;
+}
+
 Ledger::Size Ledger::actual_size() const {
   Size size;
   size.services = owners_.size();
@@ -412,6 +432,33 @@ Ledger::Size Ledger::actual_size() const {
   for (const auto& [address, row] : addresses_) size.addresses += row.actual ? 1 : 0;
   for (const auto& [entry, row] : entries_) size.entries += row.actual ? 1 : 0;
   return size;
+}
+
+bool Ledger::is_written(const ServerRow& row) const {
+  const auto& claim = row.claims.front();
+  if (!row.actual || *row.actual != claim.server || doubtful_servers_.contains(claim.server.key)) return false;
+  auto have = row.actual_destinations.begin();
+  for (const auto& want : claim.destinations) {
+    for (; have != row.actual_destinations.end() && have->key < want.key; ++have)
+      if (have->weight != 0) return false;
+    if (have == row.actual_destinations.end() || *have++ != want) return false;
+  }
+  return std::all_of(have, row.actual_destinations.end(), [](const Destination& d) { return d.weight == 0; });
+}
+
+bool Ledger::is_written(const ObjectKey& service) const {
+  const auto entry = owners_.find(service);
+  if (entry == owners_.end()) return false;
+  const Owner& owner = entry->second;
+  const auto holds = [](const auto& rows, const auto& key) {
+    const auto row = rows.find(key);
+    return row != rows.end() && row->second.actual && !row->second.doubtful;
+  };
+  return std::all_of(owner.servers.begin(), owner.servers.end(),
+                     [&](const auto& key) { return is_written(servers_.at(key)); }) &&
+         std::all_of(owner.addresses.begin(), owner.addresses.end(),
+                     [&](const auto& address) { return holds(addresses_, address); }) &&
+         std::all_of(owner.entries.begin(), owner.entries.end(), [&](const auto& e) { return holds(entries_, e); });
 }
 
 bool Ledger::settled() const { return dirty_servers_.empty() && dirty_addresses_.empty() && dirty_entries_.empty(); }

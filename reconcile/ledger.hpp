@@ -7,6 +7,7 @@
 
 #include <array>
 #include <chrono>
+#include <map>
 #include <optional>
 #include <span>
 #include <unordered_map>
@@ -33,6 +34,8 @@ struct Conflict {
   ObjectKey loser;
   friend bool operator==(const Conflict&, const Conflict&) = default;
 };
+
+using Instant = std::chrono::steady_clock::time_point;
 
 class Ledger {
  public:
@@ -85,10 +88,14 @@ class Ledger {
   void touch(const ObjectId& id);
 
   // --- draining -----------------------------------------------------------------------------------------------------
-  // Virtual servers with destinations at weight 0 that wait for their connections to end.
-  [[nodiscard]] const std::unordered_set<VirtualServerKey>& draining() const { return draining_; }
-  // Of what was just observed: the removals of destinations that are unwanted, at weight 0 and idle.
-  [[nodiscard]] Plan plan_removals(const ObservedVirtualServer& found);
+  // Virtual servers with destinations at weight 0 that wait for their connections to end; and since when each of these
+  // was seen to wait.
+  using DrainStarts = std::map<DestinationKey, Instant>;
+  [[nodiscard]] const std::unordered_map<VirtualServerKey, DrainStarts>& draining() const { return draining_; }
+  // Of what was just observed: the removals of destinations that are unwanted, at weight 0, and idle or seen so for as
+  // long as the `limit`.
+  [[nodiscard]] Plan plan_removals(const ObservedVirtualServer& found, Instant now,
+                                   std::optional<std::chrono::seconds> limit);
 
   // --- what a reader asks -------------------------------------------------------------------------------------------
   [[nodiscard]] std::vector<Conflict> conflicts() const;
@@ -100,11 +107,19 @@ class Ledger {
   [[nodiscard]] bool is_actual(const VirtualServerKey& key) const;
   // Whether it is, may be, or should be in the kernel.
   [[nodiscard]] bool knows(const VirtualServerKey& key) const { return servers_.contains(key); }
+  [[nodiscard]] bool has_destinations(const VirtualServerKey& key) const;  // actual ones
+  // What the rightful claimant wants behind it, sorted; nothing where nobody claims it.
+  [[nodiscard]] std::vector<DestinationKey> wanted(const VirtualServerKey& key) const;
+  // The address is desired on kube-ipvs0, and not known to be there.
+  [[nodiscard]] bool awaits_binding(const IpAddress& address) const;
   struct Size {
     std::size_t servers = 0, destinations = 0, addresses = 0, entries = 0, services = 0;
     friend bool operator==(const Size&, const Size&) = default;
   };
   [[nodiscard]] Size actual_size() const;
+  // The kernel has acknowledged all that the Service wants, or the older claimant of what it shares. False for a
+  // Service that has contributed nothing.
+  [[nodiscard]] bool is_written(const ObjectKey& service) const;
   // Desired and actual agree, up to draining destinations.
   [[nodiscard]] bool settled() const;
 
@@ -143,6 +158,7 @@ class Ledger {
     bool dirty = false;
   };
 
+  [[nodiscard]] bool is_written(const ServerRow& row) const;
   void claim(const Owner& owner, Frontend frontend);
   void unclaim(const Owner& owner, const VirtualServerKey& key);
   void touch_server(const VirtualServerKey& key, ServerRow& row);
@@ -192,7 +208,7 @@ class Ledger {
   std::vector<VirtualServerKey> dirty_servers_;
   std::vector<IpAddress> dirty_addresses_;
   std::vector<SetEntry> dirty_entries_;
-  std::unordered_set<VirtualServerKey> draining_;
+  std::unordered_map<VirtualServerKey, DrainStarts> draining_;
   std::unordered_set<VirtualServerKey> doubtful_servers_;
   std::unordered_set<VirtualServerKey> contested_;
   std::vector<Conflict> new_conflicts_;

@@ -108,7 +108,7 @@ void Ledger::plan_end(const VirtualServerKey& key, const ServerRow& row, Plan& p
     plan[key.fwmark != 0 ? Phase::unserve_outside : Phase::unserve].push_back({Verb::remove, *row.actual});
     return;
   }
-  draining_.insert(key);
+  draining_.try_emplace(key);
   for (Destination leaving : row.actual_destinations) {
     if (std::exchange(leaving.weight, 0) == 0) continue;
     plan[Phase::unserve_outside].push_back({Verb::set, DestinationOf{key, leaving}});
@@ -129,7 +129,7 @@ void Ledger::plan_destinations(const VirtualServerKey& key, const ServerRow& row
       if (!drains(row.protocol)) {
         plan[Phase::retire].push_back({Verb::remove, DestinationOf{key, leaving}});
       } else if (leaving.weight == 0) {
-        draining_.insert(key);  // found so at start, or set so before
+        draining_.try_emplace(key);  // found so at start, or set so before
       } else {
         leaving.weight = 0;
         plan[Phase::retire].push_back({Verb::set, DestinationOf{key, leaving}});
@@ -142,7 +142,7 @@ void Ledger::plan_destinations(const VirtualServerKey& key, const ServerRow& row
   }
 }
 
-Plan Ledger::plan_removals(const ObservedVirtualServer& found) {
+Plan Ledger::plan_removals(const ObservedVirtualServer& found, Instant now, std::optional<std::chrono::seconds> limit) {
   Plan plan;
   const auto entry = servers_.find(found.server.key);
   const bool ends = entry != servers_.end() && entry->second.claims.empty() && found.server.key.fwmark != 0;
@@ -150,24 +150,27 @@ Plan Ledger::plan_removals(const ObservedVirtualServer& found) {
     draining_.erase(found.server.key);
     return plan;
   }
-  if (ends) {
-    if (std::all_of(found.destinations.begin(), found.destinations.end(), drained))
-      plan[Phase::unserve_outside].push_back({Verb::remove, found.server});
-    return plan;
-  }
-  const auto& wanted = entry->second.claims.front().destinations;
-  bool waiting = false;
+  static const std::vector<Destination> none;
+  const auto& wanted = ends ? none : entry->second.claims.front().destinations;
+  DrainStarts& before = draining_[found.server.key];
+  DrainStarts waiting;
   for (const auto& observed : found.destinations) {
     const auto& key = observed.destination.key;
     const auto want = std::lower_bound(wanted.begin(), wanted.end(), key,
                                        [](const Destination& d, const DestinationKey& k) { return d.key < k; });
     if ((want != wanted.end() && want->key == key) || observed.destination.weight != 0) continue;
-    if (drained(observed))
+    const auto seen = before.find(key);
+    const Instant since = seen != before.end() ? seen->second : now;
+    waiting.emplace(key, since);
+    if (drained(observed) || overdue(now - since, limit))
       plan[Phase::retire].push_back({Verb::remove, DestinationOf{found.server.key, observed.destination}});
-    else
-      waiting = true;
   }
-  if (!waiting && plan.empty()) draining_.erase(found.server.key);
+  before = std::move(waiting);
+  if (before.empty()) draining_.erase(found.server.key);
+  if (ends && plan[Phase::retire].size() == found.destinations.size()) {
+    plan[Phase::retire].clear();
+    plan[Phase::unserve_outside].push_back({Verb::remove, found.server});
+  }
   return plan;
 }
 

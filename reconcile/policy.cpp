@@ -63,4 +63,23 @@ NodeView node_view(const Policy& policy, const Node* node, const std::optional<I
   return view;
 }
 
+ListenAddresses listen_addresses(const Policy& policy, const std::vector<IpAddress>& primary,
+                                 const std::vector<LinkAddress>& addresses) {
+  const auto& cidrs = policy.node_port_cidrs;
+  ListenAddresses listen;
+  for (const auto family : families)
+    listen.any[static_cast<std::size_t>(family)] =
+        cidrs.empty() ? !policy.node_port_primary : std::any_of(cidrs.begin(), cidrs.end(), [&](const Cidr& cidr) {
+          return cidr.family() == family && cidr.prefix == 0;
+        });
+  for (const auto& [link, address, prefix] : addresses) {
+    if (link == ipvs_link_name || listen.any[static_cast<std::size_t>(address.family())]) continue;
+    const bool own = address.is_loopback() &&
+                     std::any_of(cidrs.begin(), cidrs.end(), [&](const Cidr& cidr) { return cidr.contains(address); });
+    if (own || serves_node_ports(policy, primary, address)) listen.addresses.push_back(address);
+  }
+  sort_unique(listen.addresses);
+  return listen;
+}
+
 }  // namespace ipvsd

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ struct Policy {
   std::array<bool, 2> knows_outside{};
   bool by_pod_cidrs = false;
   std::uint32_t outside_mask = 0;  // the bits for marks of outside clients; 0: no marks
+  std::optional<std::chrono::seconds> drain_timeout{};  // at the latest, a draining destination is removed after this
 };
 
 // What is true of the node now. A change recomputes every Service.
@@ -45,5 +47,16 @@ struct NodeView {
 // addresses.
 [[nodiscard]] NodeView node_view(const Policy& policy, const Node* node, const std::optional<IpAddress>& bind_address,
                                  const std::vector<LinkAddress>& addresses);
+
+// Where health checks are answered: on any address of a family, or on these.
+struct ListenAddresses {
+  std::array<bool, 2> any{};           // by Family
+  std::vector<IpAddress> addresses{};  // of the other family, or families; sorted
+  friend bool operator==(const ListenAddresses&, const ListenAddresses&) = default;
+};
+
+// The addresses that nodePortAddresses selects; here loopback addresses count, which serve no NodePorts.
+[[nodiscard]] ListenAddresses listen_addresses(const Policy& policy, const std::vector<IpAddress>& primary,
+                                               const std::vector<LinkAddress>& addresses);
 
 }  // namespace ipvsd

@@ -1,6 +1,9 @@
 // How a destination leaves. Its connections end when they end; only then it is removed.
 #pragma once
 
+#include <chrono>
+#include <optional>
+
 #include "model/kernel.hpp"
 
 namespace ipvsd {
@@ -13,6 +16,13 @@ namespace ipvsd {
 // Persistence templates do not: weight 0 and expire_quiescent_template make them ineligible.
 [[nodiscard]] constexpr bool drained(const ObservedDestination& destination) {
   return destination.active_connections == 0 && destination.inactive_connections == 0;
+}
+
+// Whether a destination that has waited at weight 0 for this long is removed although it has connections, which that
+// breaks. No limit: never.
+[[nodiscard]] constexpr bool overdue(std::chrono::steady_clock::duration waited,
+                                     std::optional<std::chrono::seconds> limit) {
+  return limit && waited >= *limit;
 }
 
 }  // namespace ipvsd

@@ -51,6 +51,7 @@ struct OwnConfig {
   std::chrono::seconds rules_audit_period{30};                  // ipvsd.rulesAuditPeriod
   std::chrono::seconds audit_period{300};                       // ipvsd.auditPeriod: one pass over all of IPVS
   std::uint32_t external_mark_mask = 0x307f;                    // ipvsd.externalMarkMask; 0: no marks
+  std::chrono::seconds drain_timeout{0};                        // ipvsd.drainTimeout; 0: none
 };
 
 struct Config {

@@ -97,8 +97,10 @@ ConfigResult parse_config(std::string_view yaml, std::string file_name) {
   return std::move(draft).finish();
 }
 
+Result<std::string> read_config_text(const std::string& path) { return read_small_file(path, yaml_size_limit); }
+
 ConfigResult read_config(const std::string& path) {
-  const auto text = read_small_file(path, yaml_size_limit);
+  const auto text = read_config_text(path);
   if (!text) return tl::unexpected<std::vector<std::string>>({text.error().message()});
   return parse_config(*text, path);
 }

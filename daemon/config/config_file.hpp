@@ -22,7 +22,8 @@ using ConfigResult = tl::expected<LoadedConfig, std::vector<std::string>>;
 // `file_name` is for messages. Pure; never throws. Follows Go's defaulting: a missing, null, zero or empty value of a
 // field that has a default means the default.
 [[nodiscard]] ConfigResult parse_config(std::string_view yaml, std::string file_name);
-// A file that cannot be read is one error.
+[[nodiscard]] Result<std::string> read_config_text(const std::string& path);
+// Both. A file that cannot be read is one error.
 [[nodiscard]] ConfigResult read_config(const std::string& path);
 
 // The name of our Node object: the override or else the host name, trimmed and in lower case, as kube-proxy does

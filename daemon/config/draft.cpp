@@ -8,13 +8,21 @@
 namespace ipvsd {
 namespace {
 
+// YAML takes it for text even without quotes.
+bool is_plain_text(const std::string& text) {
+  double number = 0;
+  const auto* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  return (error != std::errc{} || stop != end) && !parse_boolean(text);
+}
+
 // The kind of node a type is written as; what Field::set relies on.
 bool fits(OptionType type, const YamlNode& node) {
   switch (type) {
     case OptionType::boolean:
     case OptionType::integer:
     case OptionType::number: return node.kind == YamlNode::Kind::scalar && !node.quoted;
-    case OptionType::text:
+    case OptionType::text: return node.kind == YamlNode::Kind::scalar && (node.quoted || is_plain_text(node.text));
     case OptionType::duration: return node.kind == YamlNode::Kind::scalar;
     case OptionType::list: return node.kind == YamlNode::Kind::list;
     case OptionType::map: return node.kind == YamlNode::Kind::map;
@@ -54,7 +62,8 @@ void ConfigDraft::error(int line, const std::string& text) {
 void ConfigDraft::set(const Option& option, const YamlNode& value, const std::string& name) {
   if (value.kind == YamlNode::Kind::null) return;
   if (!fits(option.type, value)) {
-    const auto* note = value.quoted ? " in quotes" : "";
+    const bool unquoted = option.type == OptionType::text && value.kind == YamlNode::Kind::scalar;
+    const auto* note = value.quoted ? " in quotes" : unquoted ? " without quotes" : "";
     error(value.line, fmt::format("{}: expected {}, got {}{}", name, to_string(option.type), value.shown(), note));
     return;
   }

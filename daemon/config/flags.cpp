@@ -22,6 +22,9 @@ struct Written {
   std::map<const Option*, std::string> fields;
   std::string verbosity;
   std::string log_level;
+  std::string healthz_port;  // deprecated, as is the other
+  std::string metrics_port;
+  std::vector<std::string> unused;  // of Go's logging
 };
 
 // Stands for an empty value, on which CLI11 2.1 reads past the end of its results.
@@ -57,6 +60,18 @@ void declare(CLI::App& app, Written& written) {
   app.add_flag("--dry-run", flags.dry_run, "print what would be changed and touch nothing");
   app.add_flag("--once", flags.once, "end after the first full sync");
   app.add_flag("--cleanup", flags.cleanup, "remove everything of ours from this node and end");
+  app.add_flag("--init-only", flags.init_only, "set the kernel's parameters, which needs privileges, and end");
+  app.add_option("--write-config-to", flags.write_config_to, "write the configuration to this file and end")
+      ->take_last();
+  app.add_option("--healthz-port", written.healthz_port, "deprecated: the port of --healthz-bind-address; 0 disables")
+      ->take_last();
+  app.add_option("--metrics-port", written.metrics_port, "deprecated: the port of --metrics-bind-address; 0 disables")
+      ->take_last();
+  const std::string logging = "see -v and --log-level";
+  for (const auto* unused : {"--log-text-split-stream", "--log-json-split-stream"})
+    app.add_flag(unused, logging)->take_last()->group("Accepted without effect");
+  for (const auto* unused : {"--log-text-info-buffer-size", "--log-json-info-buffer-size"})
+    app.add_option(unused, written.unused, logging)->group("Accepted without effect");
   app.add_flag("--version", flags.version, "print the version and end");
   app.add_option("-v,--v", written.verbosity, "verbosity as kube-proxy counts it: 4 is debug, 6 is trace")->take_last();
   app.add_option("--log-level", written.log_level, "trace, debug, info, warning or error")->take_last();
@@ -90,6 +105,7 @@ YamlNode scalar(std::string text) {
 // The value as it would stand in the file: "a,b" becomes a list, "a=true,b=false" a map.
 YamlNode as_node(const Option& option, const std::string& text) {
   auto node = scalar(text);
+  node.quoted = option.type == OptionType::text;  // the shell has no other type
   // Here, unlike in a file, an empty address was written on purpose.
   if (text.empty() && (option.name == "healthzBindAddress" || option.name == "metricsBindAddress")) node.text = "none";
   if (option.type != OptionType::list && option.type != OptionType::map) return node;
@@ -134,20 +150,51 @@ tl::unexpected<CommandLineExit> usage(std::string text) {
   return tl::unexpected<CommandLineExit>(CommandLineExit{2, std::move(text) + "\n"});
 }
 
+// "--healthz-port=0" disables, another port goes to an address without one: as kube-proxy's flags do.
+std::optional<CommandLineExit> apply_port(Written& written, const char* flag, const std::string& port,
+                                          const char* option_name, const char* default_host) {
+  if (port.empty()) return {};
+  const auto number = parse_integer(port);
+  if (!number || *number < 0 || *number > 65535)
+    return CommandLineExit{2, fmt::format("{}: expected an integer from 0 to 65535, got \"{}\"\n", flag, port)};
+  const Option* option = find_option(option_name);
+  const auto given_address = written.fields.find(option);
+  std::string host = given_address == written.fields.end() ? default_host : given_address->second;
+  if (*number == 0) {
+    written.fields[option] = "none";
+  } else if (given_address == written.fields.end() || IpAddress::parse(host)) {
+    if (host.find(':') != std::string::npos) host = "[" + host + "]";
+    written.fields[option] = fmt::format("{}:{}", host, *number);
+  }
+  return {};
+}
+
 // The file's configuration with --hostname-override laid over it.
 tl::expected<Flags, CommandLineExit> with_file(Written written) {
   auto& flags = written.flags;
-  auto loaded = read_config(flags.config_file);
+  auto text = read_config_text(flags.config_file);
+  if (!text) return tl::unexpected<CommandLineExit>(CommandLineExit{1, text.error().message() + "\n"});
+  flags.config_text = std::move(*text);
+  auto loaded = parse_config(flags.config_text, flags.config_file);
   if (!loaded) return tl::unexpected<CommandLineExit>(CommandLineExit{1, lines(loaded.error())});
   flags.config = std::move(loaded->config);
   flags.warnings = std::move(loaded->warnings);
   std::string ignored;
+  std::optional<std::string> override_hostname;
   for (const auto& [option, value] : written.fields) {
     if (option->name == "hostnameOverride")
-      flags.config.hostname_override = value;
+      override_hostname = value;
     else
       ignored += (ignored.empty() ? "" : ", ") + option->flag;
   }
+  if (override_hostname) {
+    const auto* option = find_option("hostnameOverride");
+    for (const auto& problem : option->field.set(flags.config, scalar(*override_hostname)))
+      return tl::unexpected<CommandLineExit>(
+          CommandLineExit{2, fmt::format("{}: expected {}, got {}\n", option->flag, problem.expected, problem.got)});
+  }
+  if (!written.healthz_port.empty()) ignored += (ignored.empty() ? "" : ", ") + std::string("--healthz-port");
+  if (!written.metrics_port.empty()) ignored += (ignored.empty() ? "" : ", ") + std::string("--metrics-port");
   if (!ignored.empty()) flags.warnings.push_back(fmt::format("--config is given: ignored {}", ignored));
   return std::move(flags);
 }
@@ -163,6 +210,12 @@ tl::expected<Flags, CommandLineExit> finish(Written written) {
   if (!flags.manifests.empty() && !flags.master.empty()) return usage("--manifests and --master exclude each other");
   if (!flags.config_file.empty()) return with_file(std::move(written));
 
+  const bool ipv6 = written.fields.contains(find_option("bindAddress")) &&
+                    written.fields.at(find_option("bindAddress")).find(':') != std::string::npos;
+  for (const auto& wrong :
+       {apply_port(written, "--healthz-port", written.healthz_port, "healthzBindAddress", ipv6 ? "::" : "0.0.0.0"),
+        apply_port(written, "--metrics-port", written.metrics_port, "metricsBindAddress", ipv6 ? "::1" : "127.0.0.1")})
+    if (wrong) return tl::unexpected<CommandLineExit>(*wrong);
   ConfigDraft draft("");
   for (const auto& [option, value] : written.fields) draft.set(*option, as_node(*option, value), option->flag);
   if (!flags.manifests.empty() && draft.has("clientConnection.kubeconfig"))
@@ -190,8 +243,9 @@ tl::expected<Flags, CommandLineExit> parse_flags(int argc, const char* const* ar
       if (const auto* flag = app.get_option(option.flag); flag->count() > 0)
         written.fields[&option] = given(flag->results().back());
     }
-    for (auto* text : {&written.flags.config_file, &written.flags.manifests, &written.flags.master, &written.verbosity,
-                       &written.log_level})
+    for (auto* text :
+         {&written.flags.config_file, &written.flags.manifests, &written.flags.master, &written.flags.write_config_to,
+          &written.verbosity, &written.log_level, &written.healthz_port, &written.metrics_port})
       *text = given(*text);
   } catch (const CLI::ParseError& error) {
     std::ostringstream out;

@@ -15,13 +15,16 @@ enum class LogLevel : std::uint8_t { trace, debug, info, warning, error };
 
 struct Flags {
   Config config;
-  std::string config_file;  // --config; "" if the configuration came from flags alone
-  std::string manifests;    // --manifests: a directory to read instead of an API server
-  std::string master;       // --master: the API server's URL, wins over the kubeconfig's
-  bool dry_run = false;     // print the plan, touch nothing
-  bool once = false;        // end after the first full sync
-  bool cleanup = false;     // remove everything that is ours, then end
-  bool version = false;     // print the version, then end
+  std::string config_file;      // --config; "" if the configuration came from flags alone
+  std::string config_text;      // what that file held
+  std::string manifests;        // --manifests: a directory to read instead of an API server
+  std::string master;           // --master: the API server's URL, wins over the kubeconfig's
+  bool dry_run = false;         // print the plan, touch nothing
+  bool once = false;            // end after the first full sync
+  bool cleanup = false;         // remove everything that is ours, then end
+  bool init_only = false;       // set what needs privileges (sysctls), then end
+  std::string write_config_to;  // write the effective configuration to this file, then end
+  bool version = false;         // print the version, then end
   LogLevel log_level = LogLevel::info;
   std::vector<std::string> warnings;  // to be logged once logging works
 };

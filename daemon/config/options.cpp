@@ -160,13 +160,41 @@ bool is_link_name(std::string_view text) {
 
 bool any_text(std::string_view) { return true; }
 
+// A Node's name is a DNS subdomain; here in any case and with white space around it, as kube-proxy takes it.
+bool is_node_name(std::string_view text) {
+  constexpr std::string_view space = " \t\r\n\v\f";
+  text.remove_prefix(std::min(text.find_first_not_of(space), text.size()));
+  text = text.substr(0, text.find_last_not_of(space) + 1);
+  const auto alphanumeric = [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0; };
+  return text.empty() ||
+         (text.size() <= 253 && alphanumeric(text.front()) && alphanumeric(text.back()) &&
+          std::all_of(text.begin(), text.end(), [&](char c) { return alphanumeric(c) || c == '-' || c == '.'; }));
+}
+
+// "", "1000", "1000-2000" or "1000+500" (k8s.io/apimachinery/pkg/util/net, PortRange).
+bool is_port_range(std::string_view text) {
+  const auto separator = text.find_first_of("-+");
+  const auto low = parse_integer(text.substr(0, separator)).value_or(-1);
+  auto high = separator == std::string_view::npos ? low : parse_integer(text.substr(separator + 1)).value_or(-1);
+  if (high < 0) return text.empty();
+  if (separator != std::string_view::npos && text[separator] == '+') high += low;
+  return text.empty() || (low >= 0 && low <= high && high <= 65535);
+}
+
+bool is_minor_version(std::string_view text) {
+  const auto dot = text.find('.');
+  return text.empty() || (dot != std::string_view::npos && parse_integer(text.substr(0, dot)).value_or(-1) >= 0 &&
+                          parse_integer(text.substr(dot + 1)).value_or(-1) >= 0);
+}
+
 // For fields without effect: right type, default value, no storage.
 Field ignored_field(OptionType type, std::string shown) {
   const auto accepts = [type](const YamlNode& node) {
     switch (type) {
       case OptionType::boolean: return parse_boolean(node.text).has_value();
       case OptionType::integer: return parse_integer(node.text).has_value();
-      case OptionType::duration: return parse_duration(node.text).has_value();
+      case OptionType::duration:
+        return parse_duration(node.text).value_or(std::chrono::nanoseconds(-1)) >= std::chrono::nanoseconds(0);
       case OptionType::number: {
         double value = 0;
         const auto end = node.text.data() + node.text.size();
@@ -183,6 +211,40 @@ Field ignored_field(OptionType type, std::string shown) {
             return {{"", node.line, expected, node.shown()}};
           },
           [=](const Config&) { return shown; }};
+}
+
+// As ignored_field(), with a condition on the text.
+Field ignored_text(std::string shown, std::string expected, bool (*accepts)(std::string_view)) {
+  return {[=](Config&, const YamlNode& node) -> std::vector<Problem> {
+            if (accepts(node.text)) return {};
+            return {{"", node.line, expected, node.shown()}};
+          },
+          [=](const Config&) { return shown; }};
+}
+
+Field ignored_integer(std::string shown, std::int64_t min, std::int64_t max) {
+  return {[=](Config&, const YamlNode& node) -> std::vector<Problem> {
+            const auto value = parse_integer(node.text);
+            if (value && *value >= min && *value <= max) return {};
+            return {{"", node.line, fmt::format("an integer from {} to {}", min, max), node.shown()}};
+          },
+          [=](const Config&) { return shown; }};
+}
+
+Field feature_gates_field() {
+  return {[](Config&, const YamlNode& node) {
+            std::vector<Problem> problems;
+            for (const auto& [gate, line, value] : node.members)
+              if (value.kind != YamlNode::Kind::scalar || value.quoted || !parse_boolean(value.text))
+                problems.push_back({"." + gate.substr(0, 64), line, "true or false", value.shown()});
+            return problems;
+          },
+          [](const Config&) { return std::string("{}"); }};
+}
+
+Option ignored(std::string name, std::string flag, OptionType type, std::string shown, std::string meaning,
+               Field field) {
+  return {std::move(name), std::move(flag), type, std::move(shown), Use::ignored, std::move(meaning), std::move(field)};
 }
 
 Option ignored(std::string name, std::string flag, OptionType type, std::string shown, std::string meaning) {
@@ -216,7 +278,7 @@ void add_general(std::vector<Option>& table) {
         "end the process where one of these two addresses cannot be bound",
         boolean_field(FIELD(bind_address_hard_fail))},
        {"hostnameOverride", "--hostname-override", T::text, "", honoured, "the Node's name, if it is not the host name",
-        text_field(FIELD(hostname_override), "text", any_text)},
+        text_field(FIELD(hostname_override), "the name of a Node: letters, digits, - and .", is_node_name)},
        {"clientConnection.kubeconfig", "--kubeconfig", T::text, "", honoured,
         "how to reach the API server; \"\" means the Pod's service account",
         text_field(FIELD(kubeconfig), "a path", any_text)},
@@ -311,7 +373,10 @@ void add_conntrack(std::vector<Option>& table) {
        {"ipvsd.externalMarkMask", "", T::text, "0x307f", honoured,
         "bits of the packet mark that tell outside clients where externalTrafficPolicy is Local; nobody else may use "
         "them; 0: all clients share the local endpoints, as with kube-proxy",
-        mark_mask_field(FIELD(own.external_mark_mask))}});
+        mark_mask_field(FIELD(own.external_mark_mask))},
+       {"ipvsd.drainTimeout", "", T::duration, "0s", honoured,
+        "an endpoint that left is removed after this although it has connections, which breaks them; 0: never",
+        duration_field(FIELD(own.drain_timeout), keep)}});
 }
 
 void add_ignored(std::vector<Option>& table) {
@@ -321,24 +386,28 @@ void add_ignored(std::vector<Option>& table) {
       table.end(),
       {ignored("enableProfiling", "--profiling", T::boolean, "false", "there is no Go profiler"),
        ignored("showHiddenMetricsForVersion", "--show-hidden-metrics-for-version", T::text, "",
-               "there are no hidden metrics"),
+               "there are no hidden metrics", ignored_text("", "a minor version such as 1.30", is_minor_version)),
        ignored("clientConnection.acceptContentTypes", "", T::text, "", json),
        ignored("clientConnection.contentType", "--kube-api-content-type", T::text,
                "application/vnd.kubernetes.protobuf", json),
        ignored("clientConnection.qps", "--kube-api-qps", T::number, "5", "three watches need no limit"),
-       ignored("clientConnection.burst", "--kube-api-burst", T::integer, "10", "three watches need no limit"),
-       ignored("logging.format", "--logging-format", T::text, "text", logging),
+       ignored("clientConnection.burst", "--kube-api-burst", T::integer, "10", "three watches need no limit",
+               ignored_integer("10", 0, int32_max)),
+       ignored("logging.format", "--logging-format", T::text, "text", logging,
+               ignored_text("text", "text or json",
+                            [](std::string_view text) { return text.empty() || text == "text" || text == "json"; })),
        ignored("logging.flushFrequency", "--log-flush-frequency", T::anything, "5s", logging),
-       ignored("logging.verbosity", "", T::integer, "0", logging),
-       ignored("logging.vmodule", "", T::anything, "", logging),
+       ignored("logging.verbosity", "", T::integer, "0", logging, ignored_integer("0", 0, int32_max)),
+       ignored("logging.vmodule", "--vmodule", T::anything, "", logging),
        ignored("logging.options", "", T::anything, "", logging),
-       ignored("featureGates", "--feature-gates", T::map, "{}", "there are no feature gates"),
+       ignored("featureGates", "--feature-gates", T::map, "{}", "there are no feature gates", feature_gates_field()),
        ignored("iptables.localhostNodePorts", "--iptables-localhost-nodeports", T::boolean, "true",
                "of iptables mode only"),
        ignored("iptables.snatNodeInternalIP", "", T::boolean, "false", "of iptables mode only"),
-       ignored("portRange", "--proxy-port-range", T::text, "", "of the removed userspace mode"),
+       ignored("portRange", "--proxy-port-range", T::text, "", "of the removed userspace mode",
+               ignored_text("", "a range of ports such as 1000-2000", is_port_range)),
        ignored("nftables.masqueradeBit", "--nftables-masquerade-bit", T::integer, "14",
-               "of nftables mode; see iptables.masqueradeBit"),
+               "of nftables mode; see iptables.masqueradeBit", ignored_integer("14", 0, 31)),
        ignored("nftables.masqueradeAll", "", T::boolean, "false", "of nftables mode; see iptables.masqueradeAll"),
        ignored("nftables.syncPeriod", "--nftables-sync-period", T::duration, "30s", "of nftables mode"),
        ignored("nftables.minSyncPeriod", "--nftables-min-sync-period", T::duration, "1s", "of nftables mode"),
@@ -391,31 +460,6 @@ Config default_config() {
   config.healthz = SocketAddress{IpAddress::any(Family::ipv4), Port{10256}};
   config.metrics = parse_socket("127.0.0.1:10249", {});
   return config;
-}
-
-std::string config_json(const Config& config) {
-  // Fields of one section need not be neighbours in the table.
-  std::vector<std::pair<std::string, std::string>> sections;
-  std::string top;
-  for (const auto& option : options()) {
-    if (option.use == Use::ignored) continue;
-    const auto text = option.field.get(config);
-    const bool bare =
-        option.type == OptionType::boolean || option.type == OptionType::integer || option.type == OptionType::list;
-    const auto dot = option.name.find('.');
-    const auto name = option.name.substr(dot == std::string::npos ? 0 : dot + 1);
-    const auto member = fmt::format("{}:{}", json_text(name), bare ? text : json_text(text));
-    std::string* into = &top;
-    if (dot != std::string::npos) {
-      const auto section = option.name.substr(0, dot);
-      auto found = std::find_if(sections.begin(), sections.end(), [&](auto& s) { return s.first == section; });
-      if (found == sections.end()) found = sections.insert(sections.end(), {section, ""});
-      into = &found->second;
-    }
-    *into += (into->empty() ? "" : ",") + member;
-  }
-  for (const auto& [name, members] : sections) top += fmt::format(",{}:{{{}}}", json_text(name), members);
-  return "{" + top + "}";
 }
 
 }  // namespace ipvsd

@@ -54,5 +54,9 @@ struct Option {
 
 // The effective configuration as JSON, nested and named as in the file. Holds no secrets: Config has none.
 [[nodiscard]] std::string config_json(const Config& config);
+// The same as a file that reads back to the same configuration, by us and, but for `ipvsd`, by kube-proxy.
+[[nodiscard]] std::string config_yaml(const Config& config);
+// The same as kube-proxy 1.30 shows it at /configz: the names of its Go types, all fields there are, Go's durations.
+[[nodiscard]] std::string configz_json(const Config& config);
 
 }  // namespace ipvsd

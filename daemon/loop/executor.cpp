@@ -116,6 +116,8 @@ void Executor::execute(Phase phase, const std::vector<Operation>& operations, In
     const bool gone_anyway = has_failed && operation.verb == Verb::remove && failure->error.code == Errc::not_found;
     const bool done = !has_failed || gone_anyway;
     ++tally_.operations[operation.target.index()][static_cast<std::size_t>(operation.verb)][done ? 0 : 1];
+    if (done || leaves_doubt(operation, failure->error))
+      if (const auto frontend = unsettles(operation, ledger_)) unsettled_.insert(*frontend);
     if (done) {
       ledger_.performed(operation);
       retries_.succeeded(object_of(operation));

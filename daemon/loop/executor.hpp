@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "daemon/loop/retries.hpp"
+#include "reconcile/flows.hpp"
 
 namespace ipvsd {
 
@@ -35,6 +36,9 @@ class Executor {
   // The rows whose operations waited for others, to be planned again; empties the list.
   [[nodiscard]] std::vector<ObjectId> take_waiting() { return std::exchange(waiting_, {}); }
 
+  // The frontends whose flows have to be looked at because of what was written; empties the list.
+  [[nodiscard]] std::unordered_set<VirtualServerKey> take_unsettled() { return std::exchange(unsettled_, {}); }
+
   // True once after the link or a set that an operation needs was not there.
   [[nodiscard]] bool take_unprepared() { return std::exchange(unprepared_, false); }
 
@@ -53,6 +57,7 @@ class Executor {
   Report report_;
   Tally tally_;
   std::vector<ObjectId> waiting_;
+  std::unordered_set<VirtualServerKey> unsettled_;
   bool unprepared_ = false;
 };
 

@@ -103,7 +103,9 @@ bool Loop::work(Instant now) {
     }
   }
   if (!parts_.rules_in_place()) return false;
+  if (!std::exchange(syncing_, true)) sync_began_ = now;
   const bool more = reconciler.step(now);
+  publish();
   // A few objects that keep failing are their own trouble; that nothing at all can be written is the node's.
   const Tally& tally = reconciler.tally();
   const bool nothing_works = reconciler.retries().entries().size() >= hopeless_rows &&
@@ -114,10 +116,16 @@ bool Loop::work(Instant now) {
     for (const auto family : families) {
       parts_.health.updated(family, moment);
       parts_.metrics.synced(family, moment.wall);
-      parts_.metrics.sync_duration(family, moment.steady - now);
+      parts_.metrics.sync_duration(family, moment.steady - sync_began_);
     }
   }
-  if (more || options_.once) return more;
+  if (!pending_) {
+    syncing_ = false;
+    reconciler.forget_changes();
+  }
+  if (more) return true;
+  if (auto flows = reconciler.take_unsettled_flows(); !flows.empty()) parts_.sweep_flows(std::move(flows));
+  if (options_.once) return false;
   if (reconciler.draining() && now >= next_drain_poll_) {
     const bool all_seen = reconciler.poll_drains(now, drains_per_poll);
     next_drain_poll_ = all_seen ? now + drain_poll_period : now;
@@ -128,6 +136,28 @@ bool Loop::work(Instant now) {
     next_audit_ = now + pace.tick;
   }
   return !reconciler.ledger().settled();
+}
+
+void Loop::publish() {
+  auto& reconciler = parts_.reconciler;
+  auto changes = reconciler.take_health_checks();
+  const auto& addresses = reconciler.listen_addresses();
+  if (parts_.health_checks && (!changes.empty() || addresses != published_addresses_)) {
+    published_addresses_ = addresses;
+    parts_.health_checks(std::move(changes), addresses);
+  }
+  for (const auto& notice : reconciler.take_notices())
+    if (parts_.notice) parts_.notice(notice);
+
+  const auto wall = std::chrono::system_clock::now();
+  for (const auto& [family, began] : reconciler.take_written())
+    // What began before this process did is no measure of it.
+    if (began > parts_.health.started().wall)
+      parts_.metrics.network_programming_duration(family, std::max(wall - began, std::chrono::nanoseconds(0)));
+  for (const auto family : families) {
+    const auto without = reconciler.local().without(family);
+    parts_.metrics.set_no_local_endpoints(family, without.internal, without.external);
+  }
 }
 
 std::optional<Result<void>> Loop::once_result() const {
@@ -173,6 +203,8 @@ void Loop::report() {
   metrics.set_dirty_objects(reconciler.retries().entries().size());
   metrics.set_conflicts(reconciler.ledger().conflict_count());
   metrics.set_draining_servers(reconciler.ledger().draining().size());
+  const auto changes = reconciler.cluster().changes();
+  metrics.set_changes_pending(changes.services, changes.slices);
 }
 
 void Loop::report_watches(Instant now) {

@@ -25,6 +25,11 @@ class Loop {
     std::function<bool()> rules_in_place;  // nothing is written before
     std::function<void(const Node*)> node_changed;
     std::function<std::vector<WatchStatus>()> watches;  // for the metrics
+    // Is told the frontends whose flows have to be looked at; must not wait for that.
+    std::function<void(std::vector<FrontendFlows>)> sweep_flows = [](const auto&) {};
+    // What changed of the health checks, once the kernel has it; and where they are answered.
+    std::function<void(std::vector<HealthCheckChange>, const ListenAddresses&)> health_checks = {};
+    std::function<void(const ServiceNotice&)> notice = {};
   };
   struct Options {
     bool once = false;  // end after the first full sync, with an error if part of it keeps failing
@@ -44,6 +49,8 @@ class Loop {
   // What `once` ends with; empty while failures still have their first retries before them.
   [[nodiscard]] std::optional<Result<void>> once_result() const;
   [[nodiscard]] int timeout_ms(Instant now, bool more) const;
+  // Tells others what a step has brought about.
+  void publish();
   void report();
   void report_watches(Instant now);
 
@@ -53,11 +60,14 @@ class Loop {
   Instant next_drain_poll_{};
   Instant next_audit_{};
   bool pending_ = false;  // something waits to be written, and health knows
+  bool syncing_ = false;  // it is being written, since:
+  Instant sync_began_{};
   struct {
     std::uint64_t done = 0;
     std::uint64_t failed = 0;
   } before_;  // operations when that began
   std::optional<Node> node_;
+  ListenAddresses published_addresses_;
   Tally reported_;
   Reconciler::Counters reported_counters_;
   std::map<std::string, std::uint64_t> reported_watches_;  // by resource

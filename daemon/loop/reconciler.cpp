@@ -75,7 +75,9 @@ void Reconciler::notice(const Notification& notification) {
 }
 
 void Reconciler::refresh_view() {
-  NodeView view = node_view(policy_, cluster_.node(), primary_, {addresses_.begin(), addresses_.end()});
+  const std::vector<LinkAddress> addresses(addresses_.begin(), addresses_.end());
+  NodeView view = node_view(policy_, cluster_.node(), primary_, addresses);
+  listen_ = ipvsd::listen_addresses(policy_, view.primary, addresses);
   view_stale_ = false;
   if (view == view_) return;
   view_ = std::move(view);
@@ -85,16 +87,50 @@ void Reconciler::refresh_view() {
 void Reconciler::recompute(const ObjectKey& key) {
   ++counters_.recomputed;
   const Service* service = cluster_.service(key);
+  auto triggers = cluster_.take_triggers(key);
   if (service == nullptr) {
     ledger_.withdraw(key);
     marks_.release(key);
+    local_.remove(key);
+    unwritten_.erase(key);
     return;
   }
   const auto marks =
       marks_.assign(key, outside_ports(*service, policy_, view_), [this](Family family, std::uint32_t mark) {
         return ledger_.knows({IpAddress::any(family), Protocol::none, Port{}, mark});
       });
-  ledger_.contribute(*service, desired(*service, cluster_.slices_of(key), policy_, view_, marks));
+  Contribution contribution = desired(*service, cluster_.slices_of(key), policy_, view_, marks);
+  if (!first_sync_done_)
+    for (const auto& frontend : contribution.frontends)
+      if (has_flows(frontend.server.key)) unsettled_.insert(frontend.server.key);
+  local_.put(*service, contribution.local);
+  ledger_.contribute(*service, std::move(contribution));
+  if (triggers.empty()) return;
+  auto& waiting = unwritten_[key];
+  waiting.insert(waiting.end(), triggers.begin(), triggers.end());
+}
+
+std::vector<FrontendFlows> Reconciler::take_unsettled_flows() {
+  unsettled_.merge(executor_.take_unsettled());
+  std::vector<FrontendFlows> flows;
+  std::erase_if(unsettled_, [&](const VirtualServerKey& key) {
+    // Until its address is bound, packets pass by the virtual server and leave new entries.
+    if (ledger_.awaits_binding(key.address)) return false;
+    flows.push_back({key, ledger_.wanted(key)});
+    return true;
+  });
+  return flows;
+}
+
+void Reconciler::note_written() {
+  for (auto entry = unwritten_.begin(); entry != unwritten_.end();) {
+    if (!ledger_.is_written(entry->first)) {
+      ++entry;
+      continue;
+    }
+    written_.insert(written_.end(), entry->second.begin(), entry->second.end());
+    entry = unwritten_.erase(entry);
+  }
 }
 
 void Reconciler::prepare_again(Instant now) {
@@ -139,7 +175,9 @@ bool Reconciler::step(Instant now) {
   ledger_.plan(plan_);
   executor_.execute(plan_, now);
   retries_.forget_settled();
+  note_written();
   report_conflicts();
+  report_wrong_families();
   if (cluster_.touched() > 0) return true;
   first_sync_done_ = true;
   if (!pruning_ && cluster_.complete()) {
@@ -152,13 +190,30 @@ bool Reconciler::step(Instant now) {
 }
 
 void Reconciler::report_conflicts() {
-  for (const auto& conflict : ledger_.take_new_conflicts())
-    warn_(fmt::format("{}: Service {} and the older Service {} both want it; {} keeps it", conflict.server.to_string(),
-                      conflict.loser.to_string(), conflict.owner.to_string(), conflict.owner.to_string()));
+  for (const auto& conflict : ledger_.take_new_conflicts()) {
+    auto text =
+        fmt::format("{}: Service {} and the older Service {} both want it; {} keeps it", conflict.server.to_string(),
+                    conflict.loser.to_string(), conflict.owner.to_string(), conflict.owner.to_string());
+    warn_(text);
+    const Service* loser = cluster_.service(conflict.loser);
+    notices_.push_back(
+        {ServiceNotice::Kind::conflict, conflict.loser, loser != nullptr ? loser->uid : "", std::move(text)});
+  }
+}
+
+void Reconciler::report_wrong_families() {
+  for (const auto& [service, uid, address] : local_.take_wrong_families()) {
+    auto text = fmt::format(
+        "endpoint {} of Service {} is left out: {} is not the family of its EndpointSlice, or not served on this node",
+        address.to_string(), service.to_string(), to_string(address.family()));
+    warn_(text);
+    notices_.push_back({ServiceNotice::Kind::wrong_family, service, uid, std::move(text)});
+  }
 }
 
 bool Reconciler::poll_drains(Instant now, std::size_t limit) {
-  if (drain_queue_.empty()) drain_queue_.assign(ledger_.draining().begin(), ledger_.draining().end());
+  if (drain_queue_.empty())
+    for (const auto& [key, starts] : ledger_.draining()) drain_queue_.push_back(key);
   Plan removals;
   for (; limit > 0 && !drain_queue_.empty(); --limit) {
     const VirtualServerKey key = drain_queue_.back();
@@ -167,7 +222,7 @@ bool Reconciler::poll_drains(Instant now, std::size_t limit) {
     if (!found) continue;  // an error is never read as absence
     ledger_.observed(key, *found);
     if (!*found) continue;
-    auto plan = ledger_.plan_removals(**found);
+    auto plan = ledger_.plan_removals(**found, now, policy_.drain_timeout);
     for (const auto phase : {Phase::retire, Phase::unserve_outside})
       removals[phase].insert(removals[phase].end(), plan[phase].begin(), plan[phase].end());
   }

@@ -3,15 +3,26 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
 
 #include "daemon/loop/executor.hpp"
 #include "reconcile/cluster_state.hpp"
+#include "reconcile/local_summary.hpp"
 #include "reconcile/marks.hpp"
 
 namespace ipvsd {
+
+// What is to be said about a Service, to those who own it.
+struct ServiceNotice {
+  enum class Kind { conflict, wrong_family };
+  Kind kind;
+  ObjectKey service;
+  std::string uid;
+  std::string text;
+};
 
 class Reconciler {
  public:
@@ -34,11 +45,24 @@ class Reconciler {
   // Returns true at the end of a pass over everything.
   bool audit(std::size_t servers, std::size_t sets = 1);
 
+  // The frontends whose flows have to be looked at now that what they rely on is written, and where these may lead; at
+  // the first sync all of them, since nobody knows what happened before. Empties the list.
+  [[nodiscard]] std::vector<FrontendFlows> take_unsettled_flows();
+
   // The first complete view of the API is in the kernel, and what it did not mention is gone.
   [[nodiscard]] bool synced() const { return first_sync_done_; }
   [[nodiscard]] bool idle() const;
   [[nodiscard]] std::optional<Instant> next_retry() const { return retries_.next_due(); }
   [[nodiscard]] bool draining() const { return !ledger_.draining().empty(); }
+
+  // --- what others are told; each taken once ---
+  [[nodiscard]] std::vector<HealthCheckChange> take_health_checks() { return local_.take_changes(); }
+  [[nodiscard]] const ListenAddresses& listen_addresses() const { return listen_; }
+  [[nodiscard]] std::vector<ServiceNotice> take_notices() { return std::exchange(notices_, {}); }
+  // Changes of slices that are in the kernel now, by the time at which they began.
+  [[nodiscard]] std::vector<ClusterState::Trigger> take_written() { return std::exchange(written_, {}); }
+  void forget_changes() { cluster_.forget_changes(); }
+  [[nodiscard]] const LocalSummary& local() const { return local_; }
 
   struct Counters {
     std::uint64_t drift_servers = 0;
@@ -62,6 +86,8 @@ class Reconciler {
   void recompute(const ObjectKey& service);
   void report_conflicts();
   bool audit_piece(IpSet set);
+  void report_wrong_families();
+  void note_written();
 
   Kernel& kernel_;
   Policy policy_;
@@ -76,6 +102,11 @@ class Reconciler {
 
   std::set<LinkAddress> addresses_;  // of all links but kube-ipvs0
   NodeView view_;
+  ListenAddresses listen_;
+  LocalSummary local_;
+  std::vector<ServiceNotice> notices_;
+  std::map<ObjectKey, std::vector<ClusterState::Trigger>> unwritten_;  // by Service
+  std::vector<ClusterState::Trigger> written_;
   bool view_stale_ = true;
   bool addresses_stale_ = false;
   bool unprepared_ = false;  // kube-ipvs0 or a set is gone
@@ -84,7 +115,8 @@ class Reconciler {
   bool first_sync_done_ = false;
   bool pruning_ = false;
 
-  std::vector<VirtualServerKey> drain_queue_;  // still to be looked at in this round
+  std::unordered_set<VirtualServerKey> unsettled_;  // frontends whose flows have to be looked at
+  std::vector<VirtualServerKey> drain_queue_;       // still to be looked at in this round
   std::vector<VirtualServerKey> audit_servers_;
   std::size_t audit_position_ = 0;
   std::size_t audit_set_ = 0;

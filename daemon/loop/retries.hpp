@@ -13,8 +13,6 @@
 
 namespace ipvsd {
 
-using Instant = std::chrono::steady_clock::time_point;
-
 // What an operation is about: one frontend (address, protocol, port), an address with all its ports, or a port on all
 // addresses; unset parts stand for all.
 using Subject = VirtualServerKey;

@@ -6,11 +6,14 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 namespace ipvsd {
 namespace {
@@ -40,6 +43,7 @@ std::string label(Family family) { return std::string(to_string(family)); }
 std::string label(bool ok) { return ok ? "ok" : "error"; }
 constexpr std::array<const char*, 4> object_labels{"virtual_server", "destination", "address", "set_entry"};
 constexpr std::array<const char*, 3> verb_labels{"add", "set", "remove"};
+constexpr std::array<const char*, 3> event_results{"sent", "refused", "dropped"};
 constexpr std::array<const char*, 3> resource_labels{"services", "endpointslices", "nodes"};
 
 template <class Enum>
@@ -49,6 +53,24 @@ std::size_t index(Enum value) {
 double number(std::size_t value) { return static_cast<double>(value); }
 double seconds_since_epoch(Metrics::WallTime at) {
   return std::chrono::duration<double>(at.time_since_epoch()).count();
+}
+
+// Since the epoch: /proc/self/stat has it in clock ticks since boot (its 22nd field), /proc/stat the boot.
+double start_time() {
+  std::ifstream self("/proc/self/stat");
+  std::string text;
+  std::getline(self, text);
+  std::istringstream fields(text.substr(std::min(text.rfind(')') + 1, text.size())));
+  std::string skipped;
+  for (int field = 3; field < 22; ++field) fields >> skipped;
+  double ticks = 0;
+  fields >> ticks;
+  std::ifstream stat("/proc/stat");
+  for (std::string name; stat >> name; std::getline(stat, skipped)) {
+    double boot = 0;
+    if (name == "btime" && stat >> boot) return boot + ticks / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  }
+  return 0;
 }
 
 }  // namespace
@@ -70,6 +92,7 @@ struct Metrics::Series {
   }
   void register_kube_proxy();
   void register_ours(std::string_view version);
+  void register_process();
   void refresh_process();
 
   prometheus::Registry registry;
@@ -108,17 +131,35 @@ struct Metrics::Series {
   Gauge* conflicts = nullptr;
   Gauge* draining = nullptr;
   Counter* audits = nullptr;
+  Gauge* health_checks = nullptr;
+  Gauge* failing_health_checks = nullptr;
+  std::array<Counter*, 2> health_check_answers{};  // by ok
+  std::array<Counter*, event_results.size()> events{};
   Gauge* resident = nullptr;
+  Gauge* virtual_memory = nullptr;
   Gauge* open_fds = nullptr;
+  Gauge* max_fds = nullptr;
   Counter* cpu = nullptr;
 };
 
 Metrics::Series::Series(std::string_view version) {
   register_kube_proxy();
   register_ours(version);
+  register_process();
+}
+
+// As Go's collector names them.
+void Metrics::Series::register_process() {
   resident = &gauge("process_resident_memory_bytes", "Resident memory size in bytes.");
+  virtual_memory = &gauge("process_virtual_memory_bytes", "Virtual memory size in bytes.");
   open_fds = &gauge("process_open_fds", "Number of open file descriptors.");
+  max_fds = &gauge("process_max_fds", "Maximum number of open file descriptors.");
   cpu = &counter("process_cpu_seconds_total", "Total user and system CPU time spent in seconds.");
+  rlimit limit{};
+  auto& memory_limit =
+      gauge("process_virtual_memory_max_bytes", "Maximum amount of virtual memory available in bytes.");
+  if (::getrlimit(RLIMIT_AS, &limit) == 0) memory_limit.Set(static_cast<double>(limit.rlim_cur));
+  gauge("process_start_time_seconds", "Start time of the process since unix epoch in seconds.").Set(start_time());
 }
 
 void Metrics::Series::register_kube_proxy() {
@@ -189,8 +230,17 @@ void Metrics::Series::register_ours(std::string_view version) {
   dirty = &gauge("kube_ipvsd_dirty_objects", "Objects whose desired state is not in the kernel yet");
   retries = &counter("kube_ipvsd_retries_total", "Objects tried again after a failure");
   conflicts = &gauge("kube_ipvsd_conflicts", "Frontends that more than one Service claims");
-  draining = &gauge("kube_ipvsd_draining_virtual_servers", "Virtual servers with destinations that only finish their connections");
+  draining = &gauge("kube_ipvsd_draining_virtual_servers",
+                    "Virtual servers with destinations that only finish their connections");
   audits = &counter("kube_ipvsd_audits_total", "Finished checking passes over all of the kernel's state");
+  health_checks = &gauge("kube_ipvsd_health_check_services", "Services whose healthCheckNodePort is answered here");
+  failing_health_checks =
+      &gauge("kube_ipvsd_health_check_services_failing", "Services whose healthCheckNodePort cannot be listened on");
+  for (const bool ok : {false, true})
+    health_check_answers[ok] = &counter("kube_ipvsd_health_check_answers_total", "Answers on healthCheckNodePorts",
+                                        {{"code", ok ? "200" : "503"}});
+  for (std::size_t i = 0; i < event_results.size(); ++i)
+    events[i] = &counter("kube_ipvsd_events_total", "Events for the API server", {{"result", event_results[i]}});
   gauge("kube_ipvsd_build_info", "Always 1; the version is a label", {{"version", std::string(version)}}).Set(1);
 }
 
@@ -199,7 +249,13 @@ void Metrics::Series::refresh_process() {
   std::ifstream statm("/proc/self/statm");
   std::uint64_t total = 0;
   std::uint64_t pages = 0;
-  if (statm >> total >> pages) resident->Set(static_cast<double>(pages) * static_cast<double>(::sysconf(_SC_PAGESIZE)));
+  const auto page_size = static_cast<double>(::sysconf(_SC_PAGESIZE));
+  if (statm >> total >> pages) {
+    resident->Set(static_cast<double>(pages) * page_size);
+    virtual_memory->Set(static_cast<double>(total) * page_size);
+  }
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) max_fds->Set(static_cast<double>(limit.rlim_cur));
   std::error_code error;
   std::size_t fds = 0;
   for (std::filesystem::directory_iterator at("/proc/self/fd", error), end; !error && at != end; at.increment(error))
@@ -261,6 +317,12 @@ void Metrics::rejected_object(Kind kind) { series_->per_resource[index(kind)].re
 void Metrics::set_conflicts(std::size_t count) { series_->conflicts->Set(number(count)); }
 void Metrics::set_draining_servers(std::size_t count) { series_->draining->Set(number(count)); }
 void Metrics::audit_finished() { series_->audits->Increment(); }
+void Metrics::set_health_checks(std::size_t services, std::size_t failing) {
+  series_->health_checks->Set(number(services));
+  series_->failing_health_checks->Set(number(failing));
+}
+void Metrics::health_check_served(bool ok) { series_->health_check_answers[ok]->Increment(); }
+void Metrics::event(EventResult result) { series_->events[index(result)]->Increment(); }
 void Metrics::rules_written(Family family, bool ok) {
   series_->per_family[index(family)].rules_writes[ok]->Increment();
 }

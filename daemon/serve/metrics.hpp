@@ -59,6 +59,12 @@ class Metrics {
   void set_draining_servers(std::size_t count);
   void audit_finished();
   void rules_written(Family family, bool ok);
+  // Services with a healthCheckNodePort, and those of them whose port cannot be had.
+  void set_health_checks(std::size_t services, std::size_t failing);
+  void health_check_served(bool ok);
+  // What became of an Event for the API server.
+  enum class EventResult : std::uint8_t { sent, refused, dropped };
+  void event(EventResult result);
 
   // The exposition format 0.0.4, with process_* as of now.
   [[nodiscard]] std::string text() const;

@@ -1,15 +1,14 @@
 #include "daemon/serve/other_proxy.hpp"
 
 #include <fmt/format.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "os/fd.hpp"
+#include "os/sockaddr.hpp"
 
 namespace ipvsd {
 namespace {
@@ -30,24 +29,9 @@ bool wait_for(int fd, short events, Clock::time_point deadline) {
 
 Fd connect_to(const SocketAddress& address, Clock::time_point deadline) {
   Fd fd(::socket(to_af(address.address.family()), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  sockaddr_storage to{};
-  socklen_t size = 0;
-  const auto bytes = address.address.bytes();
-  if (address.address.family() == Family::ipv4) {
-    auto& ipv4 = reinterpret_cast<sockaddr_in&>(to);
-    ipv4.sin_family = AF_INET;
-    ipv4.sin_port = htons(address.port.number);
-    std::memcpy(&ipv4.sin_addr, bytes.data(), bytes.size());
-    size = sizeof ipv4;
-  } else {
-    auto& ipv6 = reinterpret_cast<sockaddr_in6&>(to);
-    ipv6.sin6_family = AF_INET6;
-    ipv6.sin6_port = htons(address.port.number);
-    std::memcpy(&ipv6.sin6_addr, bytes.data(), bytes.size());
-    size = sizeof ipv6;
-  }
   if (!fd) return {};
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&to), size) == 0) return fd;
+  const auto to = to_sockaddr(address.address, address.port);
+  if (::connect(fd.get(), to.get(), to.size) == 0) return fd;
   if (errno != EINPROGRESS || !wait_for(fd.get(), POLLOUT, deadline)) return {};
   int error = 0;
   socklen_t length = sizeof error;

@@ -75,6 +75,7 @@ struct ApiConnection::Exchange {
   std::string method;
   std::string target;
   std::string content;
+  std::string content_type;
   std::chrono::seconds silence{};
   const Receiver* receive = nullptr;  // null: the body goes into the answer
 };
@@ -183,7 +184,7 @@ Result<ApiAnswer> ApiConnection::send(const Exchange& exchange, const std::strin
                      {"Accept", "application/json"},
                      {"Accept-Encoding", "identity"},
                      {"User-Agent", "kube-ipvsd/" IPVSD_VERSION}};
-  if (!exchange.content.empty()) request.headers.emplace("Content-Type", "application/json");
+  if (!exchange.content.empty()) request.headers.emplace("Content-Type", exchange.content_type);
   if (!token.empty()) request.headers.emplace("Authorization", "Bearer " + token);
   auto last_byte = std::chrono::steady_clock::now();
   request.response_handler = [&](const httplib::Response& head) {
@@ -229,12 +230,17 @@ Result<ApiAnswer> ApiConnection::send_authorised(const Exchange& exchange) {
 }
 
 Result<ApiAnswer> ApiConnection::get(const std::string& target, std::chrono::seconds silence, const Receiver& receive) {
-  return send_authorised({"GET", target, "", silence, &receive});
+  return send_authorised({"GET", target, "", "", silence, &receive});
 }
 
 Result<ApiAnswer> ApiConnection::post(const std::string& target, const std::string& json,
                                       std::chrono::seconds silence) {
-  return send_authorised({"POST", target, json, silence, nullptr});
+  return send_authorised({"POST", target, json, "application/json", silence, nullptr});
+}
+
+Result<ApiAnswer> ApiConnection::patch(const std::string& target, const std::string& json,
+                                       std::chrono::seconds silence) {
+  return send_authorised({"PATCH", target, json, "application/merge-patch+json", silence, nullptr});
 }
 
 }  // namespace ipvsd

@@ -50,6 +50,9 @@ class ApiConnection {
   // POSTs a JSON document; the answer's body is cut at 64 KiB for any status. Errors as above.
   [[nodiscard]] Result<ApiAnswer> post(const std::string& target, const std::string& json,
                                        std::chrono::seconds silence);
+  // PATCHes with a JSON merge patch (RFC 7386).
+  [[nodiscard]] Result<ApiAnswer> patch(const std::string& target, const std::string& json,
+                                        std::chrono::seconds silence);
 
   // Any thread: ends the request under way, even while it connects or shakes hands, and refuses all later
   // ones (interrupted). Call it again while the request has not ended: a socket between its creation and its

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "daemon/source/decode_kinds.hpp"
+#include "daemon/source/rfc3339.hpp"
 
 namespace ipvsd {
 namespace {
@@ -39,7 +40,9 @@ Shared<std::vector<std::string>> decode_names(const JsonValue& list, CommonNames
   return common.list(names);
 }
 
-std::optional<IpAddress> first_address(const JsonValue& item, Family family) {
+// Of another family, it is kept in the slice's wrong_family if it is the first such.
+std::optional<IpAddress> first_address(const JsonValue& item, EndpointSlice& slice) {
+  const Family family = slice.family;
   std::optional<IpAddress> address;
   bool first = true;
   const auto list = item.field("addresses");
@@ -48,12 +51,13 @@ std::optional<IpAddress> first_address(const JsonValue& item, Family family) {
     address = decode_address(text);
     if (!address || address->family() == family) return;
     text.warn(fmt::format("{} is no {} address, as addressType says", address->to_string(), to_string(family)));
+    if (!slice.wrong_family) slice.wrong_family = *address;
     address.reset();
   });
   return address;
 }
 
-std::vector<Endpoint> decode_endpoints(const JsonValue& root, Family family, CommonNames& names) {
+std::vector<Endpoint> decode_endpoints(const JsonValue& root, EndpointSlice& slice, CommonNames& names) {
   std::vector<Endpoint> endpoints;
   const auto list = root.field("endpoints");
   list.each(
@@ -67,7 +71,7 @@ std::vector<Endpoint> decode_endpoints(const JsonValue& root, Family family, Com
         const auto hints = item.field("hints");
         endpoint.for_zones = decode_names(hints.field("forZones"), names);
         endpoint.for_nodes = decode_names(hints.field("forNodes"), names);
-        const auto address = first_address(item, family);
+        const auto address = first_address(item, slice);
         if (!address) return;
         endpoint.address = *address;
         endpoints.push_back(std::move(endpoint));
@@ -84,13 +88,15 @@ void decode_endpoint_slice(const JsonValue& root, EndpointSlice& slice, CommonNa
   slice.ignored = is_ignored(labels);
   slice.service = labels.field("kubernetes.io/service-name").name();
   slice.ports = decode_ports(root);
+  const auto annotations = metadata.field("annotations");
+  slice.triggered = parse_rfc3339_nanos(annotations.field("endpoints.kubernetes.io/last-change-trigger-time").text());
 
   const auto type = root.field("addressType");
   if (type.text().empty()) return type.refuse_type("IPv4, IPv6 or FQDN");
   for (const auto family : families)
     if (type.text() == to_string(family)) {
       slice.family = family;
-      slice.endpoints = decode_endpoints(root, family, names);
+      slice.endpoints = decode_endpoints(root, slice, names);
       return;
     }
   type.warn(fmt::format("slices of type {} are not served", type.text().substr(0, 32)));

@@ -26,8 +26,13 @@ class Cursor {
     if (!rest_.empty()) rest_.remove_prefix(1);
   }
   char peek() const { return rest_.empty() ? '\0' : rest_.front(); }
-  void skip_digits() {
-    while (peek() >= '0' && peek() <= '9') rest_.remove_prefix(1);
+  // The digits after a decimal point; what is finer than a nanosecond is cut.
+  std::chrono::nanoseconds fraction() {
+    std::chrono::nanoseconds value{0};
+    std::int64_t unit = 100'000'000;
+    for (; peek() >= '0' && peek() <= '9'; rest_.remove_prefix(1), unit /= 10)
+      value += std::chrono::nanoseconds(unit * (peek() - '0'));
+    return value;
   }
   bool at_end() const { return ok_ && rest_.empty(); }
 
@@ -36,9 +41,12 @@ class Cursor {
   bool ok_ = true;
 };
 
-}  // namespace
+struct Time {
+  std::chrono::sys_seconds second;
+  std::chrono::nanoseconds fraction;
+};
 
-std::optional<std::chrono::sys_seconds> parse_rfc3339(std::string_view text) {
+std::optional<Time> parse(std::string_view text) {
   using namespace std::chrono;
   Cursor cursor(text);
   const int y = cursor.digits(4, 0, 9999);
@@ -52,9 +60,10 @@ std::optional<std::chrono::sys_seconds> parse_rfc3339(std::string_view text) {
   const int minute = cursor.digits(2, 0, 59);
   cursor.letter(":");
   const int second = cursor.digits(2, 0, 60);  // 60: a leap second
+  nanoseconds fraction{0};
   if (cursor.peek() == '.') {
     cursor.letter(".");
-    cursor.skip_digits();
+    fraction = cursor.fraction();
   }
   minutes offset{0};
   const char zone = cursor.peek();
@@ -67,7 +76,21 @@ std::optional<std::chrono::sys_seconds> parse_rfc3339(std::string_view text) {
   }
   const year_month_day date{year(y), month(static_cast<unsigned>(m)), day(static_cast<unsigned>(d))};
   if (!cursor.at_end() || !date.ok()) return {};
-  return sys_days(date) + hours(hour) + minutes(minute) + seconds(second) - offset;
+  return Time{sys_days(date) + hours(hour) + minutes(minute) + seconds(second) - offset, fraction};
+}
+
+}  // namespace
+
+std::optional<std::chrono::sys_seconds> parse_rfc3339(std::string_view text) {
+  const auto time = parse(text);
+  return time ? std::optional(time->second) : std::nullopt;
+}
+
+std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> parse_rfc3339_nanos(std::string_view text) {
+  using namespace std::chrono;
+  const auto time = parse(text);
+  if (!time || time->second < sys_seconds{} || time->second >= sys_days(year(2262) / 1 / 1)) return {};
+  return sys_time<nanoseconds>(time->second) + time->fraction;
 }
 
 }  // namespace ipvsd

@@ -9,6 +9,8 @@ number such as 02. The outcome must equal expected/ or any of expected.alt*/; ex
 
 Deviations that are meant are listed in a file, a line each: scenario (a shell pattern) | file | - or + | regular
 expression | reason. "-" is an expected line that we do not have, "+" a line of ours that is not expected.
+
+Where a file sets.txt lies beside the scenario, it is the part of ipset.txt that all scenarios there share.
 """
 import argparse
 import collections
@@ -54,6 +56,8 @@ def lines_of(file, text):
     """The lines that count; their order does not (a set's members name their set)."""
     if file == "health.txt":
         return list(health_lines(text))
+    if file == "rules.txt":
+        return [f"{number:03}: {line}" for number, line in enumerate(text.splitlines(), 1)]
     if file == "ipset.txt":
         return [CREATE_NOISE.sub("", line) if line.startswith("create ") else line for line in text.splitlines()]
     return text.splitlines()
@@ -94,9 +98,12 @@ def compare_with(folder, scenario, observed, deviations):
         path = folder / file
         if not path.exists() and file not in COMPARED:
             continue
-        missing, extra = difference(file, path.read_text(), observed[file])
-        missing = without_deviations(missing, "-", scenario, file, deviations, used)
-        extra = without_deviations(extra, "+", scenario, file, deviations, used)
+        expected = path.read_text()
+        if file == "ipset.txt" and (sets := scenario.parent / "sets.txt").exists():
+            expected = sets.read_text() + expected
+        missing, extra = difference(file, expected, observed[file])
+        missing = without_deviations(missing, "-", scenario.name, file, deviations, used)
+        extra = without_deviations(extra, "+", scenario.name, file, deviations, used)
         report += [f"{file}: - {line}" for line in missing] + [f"{file}: + {line}" for line in extra]
     return report, used
 
@@ -109,7 +116,7 @@ def compare(scenario, observed, deviations, step=None):
     lacking = [file for file in COMPARED if file not in observed]
     if lacking:
         return [f"not observed: {', '.join(lacking)}"], set()
-    outcomes = [compare_with(folder, scenario.name, observed, deviations) for folder in alternatives(scenario, step)]
+    outcomes = [compare_with(folder, scenario, observed, deviations) for folder in alternatives(scenario, step)]
     if not outcomes:
         return ["the scenario has no expected/" + (step or "")], set()
     return min(outcomes, key=lambda outcome: len(outcome[0]))

@@ -76,6 +76,17 @@ class Compare(unittest.TestCase):
             self.assertEqual(self.report(extra, other), ["addresses.txt: + 10.96.0.9/32"], other)
         self.assertEqual(self.report({"addresses.txt": ""}, "* | addresses.txt | - | .* | x"), [])
 
+    def test_what_scenarios_share_of_the_sets_lies_beside_them(self):
+        (self.scenario.parent / "sets.txt").write_text("create KUBE-CLUSTER-IP hash:ip,port family inet\n")
+        self.assertEqual(self.report({}), ["ipset.txt: - create KUBE-CLUSTER-IP hash:ip,port family inet"])
+        more = OBSERVED["ipset.txt"] + "create KUBE-CLUSTER-IP hash:ip,port family inet hashsize 1024\n"
+        self.assertEqual(self.report({"ipset.txt": more}), [])
+
+    def test_rules_have_an_order(self):
+        (self.scenario / "expected/rules.txt").write_text("iptables nat -A X -j A\niptables nat -A X -j B\n")
+        self.assertEqual(self.report({"rules.txt": "iptables nat -A X -j A\niptables nat -A X -j B\n"}), [])
+        self.assertNotEqual(self.report({"rules.txt": "iptables nat -A X -j B\niptables nat -A X -j A\n"}), [])
+
     def test_a_malformed_deviation_is_refused(self):
         with self.assertRaises(SystemExit):
             self.report({}, "01-* | addresses.txt | .*")

@@ -2,10 +2,14 @@
 """Runs one conformance scenario in the present network namespace, which must be fresh: run.py SCENARIO
 
 Makes the scenario's node (test/kernel/topology.sh), starts kube-ipvsd with the scenario's configuration on manifests,
-applies the steps and compares the kernel's state with what is expected. Prints one line, more on failure; exit
-status 0 if all is as expected. With IPVSD_CONFORMANCE_HEALTH set, the answers in health.txt too. IPVSD_BINARY is the daemon (default build/daemon/kube-ipvsd).
+applies the objects and compares the kernel's state with what is expected: all objects there at the start (unless the
+scenario has steps), then the Services of each step before their slices, then the slices first. In between everything is
+deleted, and the kernel must be as it was with base.yaml alone. At last kube-ipvsd is started anew, and must find nothing
+to write. Prints one line, more on failure; exit status 0 if all is as expected. With IPVSD_CONFORMANCE_HEALTH set, the
+answers in health.txt too. IPVSD_BINARY is the daemon (default build/daemon/kube-ipvsd).
 Called by scripts/conformance.sh, which prepares the namespace and /run.
 """
+import contextlib
 import os
 import pathlib
 import re
@@ -15,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 import yaml
 
@@ -24,7 +29,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DAEMON = os.environ.get("IPVSD_BINARY", str(ROOT / "build/daemon/kube-ipvsd"))
 TRAFFIC = str(ROOT / "build/test/kernel/traffic")
 SETTLE_SECONDS = 15
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.05
+ORDERS = (("Service", "EndpointSlice"), ("EndpointSlice", "Service"))
 
 # The traffic that a step's NN.before describes in words.
 TRAFFIC_BEFORE = {
@@ -39,6 +45,24 @@ def output(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+# Comes and goes after what was applied: when it is in the kernel, all that was there before it has been read.
+MARKER = """
+apiVersion: v1
+kind: Service
+metadata: {name: conformance-marker, namespace: default}
+spec: {clusterIP: 10.96.255.254, clusterIPs: [10.96.255.254], ports: [{port: 1}]}
+"""
+MARKER_SERVER = "-A -t 10.96.255.254:1 "
+
+
+def documents(file):
+    """(parsed, text) of each object of a file."""
+    for text in re.split(r"^---\s*$", file.read_text(), flags=re.M):
+        parsed = yaml.safe_load(text)
+        if parsed:
+            yield parsed, text
+
+
 class Manifests:
     """A folder with one file per object, changed by renames so that a reader never sees half a file."""
 
@@ -51,17 +75,23 @@ class Manifests:
         name = "_".join([identity["kind"], identity.get("namespace", ""), identity["name"]])
         return self.folder / f"{name.lower()}.yaml"
 
-    def apply(self, file):
-        for document in re.split(r"^---\s*$", file.read_text(), flags=re.M):
-            parsed = yaml.safe_load(document)
-            if not parsed:
-                continue
-            self.staging.write_text(document)
-            self.staging.rename(self.path({"kind": parsed["kind"], **parsed["metadata"]}))
+    def write(self, parsed, text):
+        self.staging.write_text(text)
+        self.staging.rename(self.path({"kind": parsed["kind"], **parsed["metadata"]}))
+
+    def apply(self, file, kinds=None):
+        """Those of the kinds given, else all; returns whether there were any."""
+        wanted = [document for document in documents(file) if kinds is None or document[0]["kind"] in kinds]
+        for parsed, text in wanted:
+            self.write(parsed, text)
+        return bool(wanted)
 
     def delete(self, file):
         for identity in yaml.safe_load(file.read_text())["delete"]:
             self.path(identity).unlink()
+
+    def names(self):
+        return set(self.folder.iterdir())
 
 
 def addresses():
@@ -74,6 +104,20 @@ def sysctls(expected):
     names = [line.split(" = ")[0] for line in expected.splitlines()]
     paths = [(name, pathlib.Path("/proc/sys", name.replace(".", "/"))) for name in names]
     return "".join(f"{name} = {path.read_text().strip() if path.exists() else '?'}\n" for name, path in paths)
+
+
+def rules(expected):
+    """Of the chains that the expected text names, all rules: "iptables nat -A KUBE-SERVICES ...", in order."""
+    chains = {tuple(line.split()[:4]) for line in expected.splitlines()}
+    text = ""
+    for program in ("iptables", "ip6tables"):
+        table = ""
+        for line in output(f"{program}-save").splitlines():
+            if line.startswith("*"):
+                table = line[1:]
+            elif (program, table, *line.split()[:2]) in chains:
+                text += f"{program} {table} {line}\n"
+    return text
 
 
 def health(expected):
@@ -97,6 +141,8 @@ def observe(folder):
         "addresses.txt": addresses(),
         "ipset.txt": output("ipset", "save"),
     }
+    if (file := folder / "rules.txt").exists():
+        observed["rules.txt"] = rules(file.read_text())
     if (file := folder / "sysctl.txt").exists():
         observed["sysctl.txt"] = sysctls(file.read_text())
     if "IPVSD_CONFORMANCE_HEALTH" in os.environ and (file := folder / "health.txt").exists():
@@ -104,21 +150,48 @@ def observe(folder):
     return observed
 
 
-def first_sync(daemon):
-    """Waits until there is any virtual server, so that the first step is a change and not the start."""
+def until(daemon, condition):
+    """Whether the condition came true in time, with the daemon alive."""
     deadline = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < deadline and daemon.poll() is None:
-        if output("ipvsadm", "-Sn"):
+    while daemon.poll() is None and time.monotonic() < deadline:
+        if condition():
             return True
         time.sleep(LOOK_SECONDS)
     return False
 
 
+def kernel_state():
+    return {
+        "ipvs.txt": sorted(output("ipvsadm", "-Sn").splitlines()),
+        "addresses.txt": addresses().splitlines(),
+        "ipset.txt": sorted(line for line in output("ipset", "save").splitlines() if line.startswith("add ")),
+    }
+
+
 class Scenario:
-    def __init__(self, folder, deviations):
+    """One folder, played on one daemon after the other."""
+
+    def __init__(self, folder, work):
         self.folder = folder
-        self.deviations = deviations
+        self.deviations = compare.read_deviations(ROOT / "test/conformance/deviations.txt")
         self.used = set()
+        self.manifests = Manifests(work)
+        self.log = work / "log"
+        self.steps = sorted({path.name.split(".")[0] for path in (folder / "steps").glob("*")})
+        self.base = None
+        for file in base_of(folder):
+            self.manifests.apply(file)
+        self.base_names = self.manifests.names()
+
+    @contextlib.contextmanager
+    def daemon(self):
+        with open(self.log, "ab") as out:
+            command = [DAEMON, "--config", str(self.folder / "config.yaml"), "--manifests", str(self.manifests.folder)]
+            daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        try:
+            yield daemon
+        finally:
+            stop(daemon)
 
     def settle(self, daemon, step=None):
         """The report of the last look: empty once two looks in a row are as expected."""
@@ -142,32 +215,111 @@ class Scenario:
             subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
         script = self.folder / "steps" / f"{step}.before.sh"
         if script.exists():
-            subprocess.run(["sh", str(script)], check=True)
+            subprocess.run(["sh", "-e", str(script)], check=True, env={**os.environ, "TRAFFIC": TRAFFIC})
 
-    def run(self, daemon, manifests):
+    def await_read(self, daemon):
+        """[] once the daemon has worked through what was written so far."""
+        self.manifests.write(yaml.safe_load(MARKER), MARKER)
+        seen = until(daemon, lambda: MARKER_SERVER in output("ipvsadm", "-Sn"))
+        self.manifests.path({"kind": "Service", "namespace": "default", "name": "conformance-marker"}).unlink()
+        gone = until(daemon, lambda: MARKER_SERVER not in output("ipvsadm", "-Sn"))
+        return [] if seen and gone else ["kube-ipvsd does not follow its manifests"]
+
+    def apply(self, daemon, file, order):
+        """The kinds of `order` one after the other, each read before the next is written."""
+        if not file.exists():
+            return []
+        *early, last = [["Node"], *([kind] for kind in order)]
+        for kinds in early:
+            if self.manifests.apply(file, kinds) and (report := self.await_read(daemon)):
+                return report
+        self.manifests.apply(file, last)
+        return []
+
+    def play(self, daemon, order):
         """[report lines], empty if all was as expected."""
-        steps = sorted({path.name.split(".")[0] for path in (self.folder / "steps").glob("*")})
-        if not steps:
-            return self.settle(daemon)
-        if base_of(self.folder) and not first_sync(daemon):
-            return ["kube-ipvsd wrote nothing of base.yaml"]
-        for step in steps:
+        if not self.steps:
+            return self.apply(daemon, self.folder / "objects.yaml", order) or self.settle(daemon)
+        for step in self.steps:
             self.before(step)
-            if (file := self.folder / "steps" / f"{step}.yaml").exists():
-                manifests.apply(file)
+            report = self.apply(daemon, self.folder / "steps" / f"{step}.yaml", order)
             if (file := self.folder / "steps" / f"{step}.delete").exists():
-                manifests.delete(file)
-            report = self.settle(daemon, step)
+                self.manifests.delete(file)
+            report = report or self.settle(daemon, step)
             if report:
                 return [f"step {step}: {line}" for line in report]
         return []
+
+    def clear(self, daemon):
+        """Deletes all objects but base.yaml's; [] once the kernel is as it was with those alone."""
+        for path in self.manifests.names() - self.base_names:
+            path.unlink()
+        for file in base_of(self.folder):
+            self.manifests.apply(file)
+        if until(daemon, lambda: kernel_state() == self.base):
+            return []
+        now = kernel_state()
+        lines = [f"{file}: + {line}" for file, text in now.items() for line in text if line not in self.base[file]]
+        lines += [f"{file}: - {line}" for file, text in self.base.items() for line in text if line not in now[file]]
+        return [f"all deleted: {line}" for line in lines]
+
+    def start_on_base(self):
+        with self.daemon() as daemon:
+            first = until(daemon, lambda: output("ipvsadm", "-Sn"))
+            report = self.await_read(daemon) if first else ["kube-ipvsd wrote nothing of base.yaml"]
+            self.base = kernel_state()
+        return report
+
+    def start_with_all(self):
+        if self.steps:
+            return []
+        self.manifests.apply(self.folder / "objects.yaml")
+        with self.daemon() as daemon:
+            return self.settle(daemon) or self.clear(daemon)
+
+    def both_orders(self):
+        with self.daemon() as daemon:
+            for order in ORDERS:
+                report = self.play(daemon, order)
+                if not report and order != ORDERS[-1]:
+                    report = self.clear(daemon)
+                if report:
+                    return [f"{order[0]} first: {line}" for line in report]
+        return []
+
+    def start_again(self):
+        """A start that finds everything in place writes nothing."""
+        with self.daemon() as daemon:
+            if not until(daemon, lambda: synced(metrics())):
+                return ["started anew, kube-ipvsd does not come to its first sync"]
+            done = [line for line in metrics().splitlines() if re.match(r"kube_ipvsd_operations_total.* [1-9]", line)]
+            return [f"started anew: {line}" for line in done]
+
+    def run(self):
+        for part in (self.start_on_base, self.start_with_all, self.both_orders, self.start_again):
+            report = part()
+            if report:
+                return report
+        return []
+
+
+def metrics():
+    try:
+        with urllib.request.urlopen("http://127.0.0.1:10249/metrics", timeout=2) as answer:
+            return answer.read().decode()
+    except OSError:
+        return ""
+
+
+def synced(text):
+    return re.search(r"^kubeproxy_sync_proxy_rules_last_timestamp_seconds\S* [1-9]", text, flags=re.M) is not None
 
 
 def make_node(folder):
     script = f". {shlex.quote(str(ROOT / 'test/kernel/topology.sh'))} && node_up"
     subprocess.run(["bash", "-c", script], check=True)
     if (folder / "setup.sh").exists():
-        subprocess.run(["sh", str(folder / "setup.sh")], check=True)
+        subprocess.run(["sh", "-e", str(folder / "setup.sh")], check=True)
 
 
 def stop(daemon):
@@ -177,34 +329,24 @@ def stop(daemon):
     except subprocess.TimeoutExpired:
         daemon.kill()
         daemon.wait()
-        return ["kube-ipvsd did not end within 10 s of SIGTERM"]
-    return []
+        raise RuntimeError("kube-ipvsd did not end within 10 s of SIGTERM") from None
 
 
 def base_of(folder):
-    """base.yaml beside the scenario; a scenario without one starts from nothing."""
+    """base.yaml beside the scenario."""
     return [path for path in [folder.parent / "base.yaml"] if path.exists()]
 
 
 def main():
     folder = pathlib.Path(sys.argv[1]).resolve()
-    scenario = Scenario(folder, compare.read_deviations(ROOT / "test/conformance/deviations.txt"))
     make_node(folder)
     with tempfile.TemporaryDirectory(dir="/run") as work:
-        manifests = Manifests(pathlib.Path(work))
-        for file in [*base_of(folder), folder / "objects.yaml"]:
-            if file.exists():
-                manifests.apply(file)
-        log = pathlib.Path(work, "log")
-        with open(log, "wb") as out:
-            command = [DAEMON, "--config", str(folder / "config.yaml"), "--manifests", str(manifests.folder)]
-            daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        scenario = Scenario(folder, pathlib.Path(work))
         started = time.monotonic()
-        report = scenario.run(daemon, manifests)
-        if not report:
-            report = stop(daemon)
-        elif daemon.poll() is None:
-            stop(daemon)
+        try:
+            report = scenario.run()
+        except RuntimeError as error:
+            report = [str(error)]
         print(f"{'FAILED' if report else 'ok':6} {folder.name} ({time.monotonic() - started:.1f} s)")
         for deviation in sorted(scenario.used, key=str):
             print(f"       deviation ({deviation.file} {deviation.sign}): {deviation.reason}")
@@ -213,7 +355,7 @@ def main():
             if len(report) > 25:
                 print(f"       and {len(report) - 25} lines more")
             print("       the daemon's last words:")
-            print("\n".join("       | " + line for line in log.read_text(errors="replace").splitlines()[-15:]))
+            print("\n".join("       | " + line for line in scenario.log.read_text(errors="replace").splitlines()[-15:]))
     return 1 if report else 0
 
 

@@ -169,10 +169,10 @@ void ApiServer::serve(const httplib::Request& request, httplib::Response& respon
 
 Reply ApiServer::answer(const httplib::Request& request, httplib::Response& response) {
   if (request.path == "/_log") return {200, log_json(), std::nullopt};
-  if (request.path == "/_events") return {200, Json(events()), std::nullopt};
+  if (request.path == "/_events") return {200, Json(events_.all()), std::nullopt};
   if (request.path.rfind("/_control/", 0) == 0) return control(request);
   if (auto reply = obstacle(request)) return *reply;
-  if (request.path.rfind("/apis/events.k8s.io/v1/namespaces/", 0) == 0) return accept_event(request);
+  if (ApiEvents::serves(request.path)) return write_event(request);
   const auto path = parse_path(request.path);
   if (!path) return refuse(404, "NotFound", "the server could not find the requested resource", Json::object());
   return request.method == "GET" || request.method == "HEAD" ? read(*path, request, response) : write(*path, request);
@@ -191,18 +191,18 @@ std::optional<Reply> ApiServer::obstacle(const httplib::Request& request) {
   return std::nullopt;
 }
 
-std::optional<Reply> ApiServer::forbidden(const ObjectPath& path, const std::string& verb) const {
+std::optional<Reply> ApiServer::forbidden(const Resource& resource, const std::string& verb) const {
   const std::lock_guard lock(mutex_);
-  if (forbidden_.count({verb, path.resource->plural}) == 0) return std::nullopt;
+  if (forbidden_.count({verb, resource.plural}) == 0) return std::nullopt;
   Json details = Json::object();
-  if (!path.resource->group.empty()) details["group"] = path.resource->group;
-  details["kind"] = path.resource->plural;
-  const std::string resource = path.resource->plural + (path.resource->group.empty() ? "" : "." + path.resource->group);
+  if (!resource.group.empty()) details["group"] = resource.group;
+  details["kind"] = resource.plural;
+  const std::string name = resource.plural + (resource.group.empty() ? "" : "." + resource.group);
   return refuse(
       403, "Forbidden",
       fmt::format("{} is forbidden: User \"system:kube-proxy\" cannot {} resource \"{}\" in API group \"{}\" at "
                   "the cluster scope",
-                  resource, verb, path.resource->plural, path.resource->group),
+                  name, verb, resource.plural, resource.group),
       details);
 }
 
@@ -210,7 +210,7 @@ Reply ApiServer::read(const ObjectPath& path, const httplib::Request& request, h
   const std::string watch = request.get_param_value("watch");
   const bool watching = path.name.empty() && (watch == "true" || watch == "1");
   const std::string verb = !path.name.empty() ? "get" : watching ? "watch" : "list";
-  if (auto reply = forbidden(path, verb)) return *reply;
+  if (auto reply = forbidden(*path.resource, verb)) return *reply;
   if (!path.name.empty()) return store_.get(path);
 
   auto selector = Selector::parse(request.get_param_value("labelSelector"), request.get_param_value("fieldSelector"));
@@ -232,7 +232,7 @@ Reply ApiServer::write(const ObjectPath& path, const httplib::Request& request) 
                            : request.method == "PUT"   ? "update"
                            : request.method == "PATCH" ? "patch"
                                                        : "delete";
-  if (auto reply = forbidden(path, verb)) return *reply;
+  if (auto reply = forbidden(*path.resource, verb)) return *reply;
   if ((verb == "create") != path.name.empty())
     return refuse(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
   if (verb == "delete") return store_.remove(path);
@@ -243,12 +243,16 @@ Reply ApiServer::write(const ObjectPath& path, const httplib::Request& request) 
   return verb == "create" ? store_.create(path, object) : store_.replace(path, object);
 }
 
-Reply ApiServer::accept_event(const httplib::Request& request) {
-  if (request.method != "POST") return refuse(405, "MethodNotAllowed", "only POST is served here");
-  Json event = Json::parse(request.body);
-  const std::lock_guard lock(mutex_);
-  events_.push_back(event);
-  return {201, std::move(event), std::nullopt};
+Reply ApiServer::write_event(const httplib::Request& request) {
+  static const Resource resource{"events", "Event", "events.k8s.io", "events.k8s.io/v1", "/apis/events.k8s.io/v1"};
+  const bool create = request.method == "POST";
+  if (!create && request.method != "PATCH")
+    return refuse(405, "MethodNotAllowed", "only POST and PATCH are served here");
+  if (auto reply = forbidden(resource, create ? "create" : "patch")) return *reply;
+  if (!create && request.get_header_value("Content-Type") != "application/merge-patch+json")
+    return refuse(415, "UnsupportedMediaType", "the body of the request was in an unknown format");
+  const Json body = Json::parse(request.body);
+  return create ? events_.create(request.path, body) : events_.patch(request.path, body);
 }
 
 Reply ApiServer::control(const httplib::Request& request) {
@@ -256,6 +260,8 @@ Reply ApiServer::control(const httplib::Request& request) {
   const auto param = [&request](const char* name) { return request.get_param_value(name); };
   if (what == "compact") {
     store_.compact();
+  } else if (what == "forget-events") {
+    events_.clear();
   } else if (what == "drop-watches") {
     drop_watches();
   } else if (what == "fail") {
@@ -314,11 +320,6 @@ std::size_t ApiServer::add_to_log(const httplib::Request& request) {
 std::vector<LoggedRequest> ApiServer::log() const {
   const std::lock_guard lock(mutex_);
   return log_;
-}
-
-std::vector<Json> ApiServer::events() const {
-  const std::lock_guard lock(mutex_);
-  return events_;
 }
 
 Json ApiServer::log_json() const {

@@ -2,8 +2,8 @@
 // and the troubles that a client must live through, on demand. Its answers follow recordings of
 // kube-apiserver 1.32.
 //
-// Beside the API, without authentication: GET /_log (requests so far, as JSON), GET /_events (Events
-// POSTed so far); POST /_control/compact,
+// Beside the API, without authentication: GET /_log (requests so far, as JSON), GET /_events (the Events there
+// are); POST /_control/compact, /_control/forget-events,
 // /_control/drop-watches, /_control/fail?status=S&count=N[&retryAfter=S][&match=TEXT],
 // /_control/watchlist?mode=on|refuse|ignore,
 // /_control/token?value=T, /_control/forbid?verb=V&resource=R, /_control/allow.
@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "daemon/config/kubeconfig.hpp"
+#include "test/fake/api_events.hpp"
 #include "test/fake/api_store.hpp"
 #include "test/fake/certificates.hpp"
 
@@ -80,7 +81,7 @@ class ApiServer {
   void forbid(const std::string& verb, const std::string& plural);
   void allow_all();
 
-  [[nodiscard]] std::vector<Json> events() const;  // POSTed to events.k8s.io/v1, in order
+  [[nodiscard]] ApiEvents& events() { return events_; }
   [[nodiscard]] std::vector<LoggedRequest> log() const;
   // Waits until `count` requests with `text` in "METHOD target" have been answered; of a watch, until it is
   // open. False: not by the deadline.
@@ -100,7 +101,7 @@ class ApiServer {
   Reply answer(const httplib::Request& request, httplib::Response& response);
   Reply control(const httplib::Request& request);
   [[nodiscard]] Json log_json() const;
-  Reply accept_event(const httplib::Request& request);
+  Reply write_event(const httplib::Request& request);
   Reply read(const ObjectPath& path, const httplib::Request& request, httplib::Response& response);
   Reply write(const ObjectPath& path, const httplib::Request& request);
   std::optional<Reply> refuse_initial_events(const httplib::Request& request) const;
@@ -108,20 +109,20 @@ class ApiServer {
                     Selector selector);
   bool feed_watch(Watch& watch, httplib::DataSink& sink);
   [[nodiscard]] std::optional<Reply> obstacle(const httplib::Request& request);
-  [[nodiscard]] std::optional<Reply> forbidden(const ObjectPath& path, const std::string& verb) const;
+  [[nodiscard]] std::optional<Reply> forbidden(const Resource& resource, const std::string& verb) const;
   [[nodiscard]] std::size_t add_to_log(const httplib::Request& request);
 
   const ApiServerOptions options_;
   std::string ca_pem_;
   KeyPair certificate_;
   ApiStore store_;
+  ApiEvents events_;
   std::unique_ptr<httplib::Server> server_;
   int port_ = 0;
 
   mutable std::mutex mutex_;  // for the following
   mutable std::condition_variable logged_;
   std::vector<LoggedRequest> log_;
-  std::vector<Json> events_;
   std::vector<Failure> failures_;
   std::set<std::pair<std::string, std::string>> forbidden_;
   WatchListMode watch_list_ = WatchListMode::on;

@@ -176,16 +176,32 @@ void FakeKernel::remove_link() {
 std::vector<Operation> FakeKernel::take_log() { return std::exchange(log_, {}); }
 
 std::string FakeKernel::text() const {
-  std::vector<std::string> lines;
+  KernelState state;
   for (const auto& [key, row] : servers_) {
-    lines.push_back(to_string(Operation{Verb::add, row.server}));
-    for (const auto& [destination_key, destination] : row.destinations)
-      lines.push_back(to_string(Operation{Verb::add, DestinationOf{key, destination.destination}}));
+    auto& found = state.servers.emplace_back(ObservedVirtualServer{row.server, {}});
+    for (const auto& [destination_key, destination] : row.destinations) found.destinations.push_back(destination);
   }
-  for (const auto& address : bound_) lines.push_back(to_string(Operation{Verb::add, BoundAddress{address}}));
-  for (const auto& entry : entries_) lines.push_back(to_string(Operation{Verb::add, entry}));
+  state.bound.assign(bound_.begin(), bound_.end());
+  state.entries.assign(entries_.begin(), entries_.end());
+  return text_of(std::move(state));
+}
+
+std::string text_of(KernelState state) {
+  const auto by_key = [](const auto& a, const auto& b) { return a.server.key < b.server.key; };
+  std::sort(state.servers.begin(), state.servers.end(), by_key);
+  std::sort(state.bound.begin(), state.bound.end());
+  std::sort(state.entries.begin(), state.entries.end());
   std::string text;
-  for (const auto& line : lines) text += line.substr(4) + "\n";  // without "add "
+  // As adding it is written, without "add ".
+  const auto line = [&](Target target) { text += to_string(Operation{Verb::add, std::move(target)}).substr(4) + "\n"; };
+  for (auto& [server, destinations] : state.servers) {
+    line(server);
+    std::sort(destinations.begin(), destinations.end(),
+              [](const auto& a, const auto& b) { return a.destination.key < b.destination.key; });
+    for (const auto& observed : destinations) line(DestinationOf{server.key, observed.destination});
+  }
+  for (const auto& address : state.bound) line(BoundAddress{address});
+  for (const auto& entry : state.entries) line(entry);
   return text;
 }
 

@@ -12,6 +12,9 @@
 
 namespace ipvsd::test {
 
+// A kernel's state as sorted text, one line for each object: what the golden files hold.
+[[nodiscard]] std::string text_of(KernelState state);
+
 class FakeKernel final : public Kernel {
  public:
   FakeKernel();
@@ -49,7 +52,7 @@ class FakeKernel final : public Kernel {
   std::size_t observations = 0;  // calls of observe() and members()
   std::size_t calls = 0;         // of execute()
 
-  // All state as sorted text, one line each: what the golden files hold.
+  // text_of() all of it.
   [[nodiscard]] std::string text() const;
 
  private:

@@ -4,11 +4,13 @@
 //     Greets each connection, and answers each datagram, with "NAME PEER" (the peer as seen); echoes what follows.
 //     --background: returns once all ports listen and prints the server's process id.
 //   traffic request tcp|udp|sctp ADDRESS PORT [--count N] [--source-port P] [--timeout MS] [--interval MS] [--quiet]
-//     Prints each answer (unless quiet), then how often each NAME answered and how many requests failed.
-//   traffic hold ADDRESS PORT [--count N] [--rounds N] [--timeout MS] [--interval MS] [--reset]
-//     Opens N TCP connections, prints how many each NAME took, then sends a line over each of them and checks its
-//     echo, once per interval, until SIGTERM or the given number of rounds; prints how many broke. --reset: ends them
-//     with a RST, after which IPVS forgets them in 10 s instead of 2 min.
+//                   [--reset]
+//     Prints each answer (unless quiet), then how often each NAME answered and how many requests failed. --reset: ends
+//     its connections with a RST, so that the source port can be used again at once.
+//   traffic hold ADDRESS PORT [--count N] [--rounds N] [--timeout MS] [--interval MS] [--reset] [--over-sctp]
+//     Opens N TCP (or SCTP) connections, prints how many each NAME took, then sends a line over each of them and checks
+//     its echo, once per interval, until SIGTERM or the given number of rounds; prints how many broke. --reset: ends
+//     them with a RST, after which IPVS forgets them in 10 s instead of 2 min.
 //
 // Exit status: 0, or 1 if a request failed or a connection broke, or 2 for a wrong command line.
 // One thread, no library but libc: starting a program is slow on the test kernel.
@@ -75,7 +77,8 @@ Options parse(int argc, char** argv) {
     const std::string_view word = argv[i];
     if (!word.starts_with("--")) {
       options.words.push_back(word);
-    } else if (word == "--v6" || word == "--background" || word == "--quiet" || word == "--reset") {
+    } else if (word == "--v6" || word == "--background" || word == "--quiet" || word == "--reset" ||
+               word == "--over-sctp") {
       options.values[word] = 1;
     } else {
       if (++i == argc) usage("an option lacks its value");
@@ -261,14 +264,21 @@ void print_counts(const std::map<std::string, int>& answers) {
   for (const auto& [name, count] : answers) std::printf("%d from %s\n", count, name.c_str());
 }
 
+// The connection ends with a RST.
+void reset_on_close(int fd) {
+  const linger at_once{1, 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 std::optional<std::string> ask(std::string_view protocol, const SocketAddress& peer, int source_port,
-                               milliseconds timeout) {
+                               milliseconds timeout, bool reset) {
   const int fd = open_client(protocol, peer, source_port, timeout);
   if (fd < 0) return std::nullopt;
   if (protocol == "udp") send(fd, "hello\n", 6, MSG_NOSIGNAL);
   errno = ETIMEDOUT;
   auto answer = read_line(fd, timeout);
   const int reason = errno;
+  if (reset) reset_on_close(fd);
   close(fd);
   errno = reason;
   return answer;
@@ -286,7 +296,7 @@ int request(const Options& options) {
   int failed = 0;
   for (int i = 0; i < options.value("--count", 1) && stop_requested == 0; ++i) {
     if (i > 0 && interval > 0) poll(nullptr, 0, interval);
-    if (const auto answer = ask(protocol, peer, options.value("--source-port", 0), timeout)) {
+    if (const auto answer = ask(protocol, peer, options.value("--source-port", 0), timeout, options.has("--reset"))) {
       if (!options.has("--quiet")) std::printf("%s\n", answer->c_str());
       ++answers[first_word(*answer)];
     } else if (stop_requested == 0) {
@@ -323,7 +333,7 @@ int hold(const Options& options) {
   std::vector<int> connections;
   int broken = 0;
   for (int i = 0; i < count; ++i) {
-    const int fd = open_client("tcp", peer, 0, timeout);
+    const int fd = open_client(options.has("--over-sctp") ? "sctp" : "tcp", peer, 0, timeout);
     const auto greeting = fd < 0 ? std::nullopt : read_line(fd, timeout);
     if (greeting) {
       connections.push_back(fd);
@@ -342,9 +352,8 @@ int hold(const Options& options) {
     broken += exchange(connections, ++round, timeout);
     if (rounds == 0 || round < rounds) poll(nullptr, 0, options.value("--interval", 1000));
   }
-  const linger at_once{1, 0};
   for (const int fd : connections)
-    if (options.has("--reset")) setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    if (options.has("--reset")) reset_on_close(fd);
   std::printf("%zu of %d connections intact after %d rounds, %d broken\n", connections.size(), count, round, broken);
   return broken == 0 ? 0 : 1;
 }

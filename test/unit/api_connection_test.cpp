@@ -216,13 +216,17 @@ TEST_CASE("the head of a request") {
     CHECK(head.find(line) != std::string::npos);
 }
 
-TEST_CASE("objects are posted") {
+TEST_CASE("objects are posted and patched") {
   ApiServer server;
   ApiConnection connection(server.access());
-  const auto answer = connection.post("/apis/events.k8s.io/v1/namespaces/default/events", R"({"reason":"Test"})", 10s);
-  REQUIRE(answer);
-  CHECK(answer->status == 201);
-  CHECK(server.events().at(0).at("reason") == "Test");
+  const std::string services = "/api/v1/namespaces/default/services";
+  const auto posted = connection.post(services, R"({"metadata":{"name":"web"},"spec":{"ports":[{"port":80}]}})", 10s);
+  REQUIRE(posted);
+  CHECK(posted->status == 201);
+  const auto patched = connection.patch(services + "/web", R"({"metadata":{"labels":{"a":"b"}}})", 10s);
+  REQUIRE(patched);
+  CHECK(patched->status == 200);
+  CHECK_THAT(patched->body, Catch::Contains(R"("labels":{"a":"b"})"));
 }
 
 TEST_CASE("silence, refusal and broken answers are told apart") {

@@ -116,7 +116,7 @@ ipvs:
   udpTimeout: 5m
 iptables: {masqueradeBit: 15, masqueradeAll: true, syncPeriod: 10s, minSyncPeriod: 2s}
 conntrack: {maxPerCore: 0, min: 7, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 2h, tcpBeLiberal: true, udpTimeout: 1s, udpStreamTimeout: 2s}
-ipvsd: {iptablesBackend: nft, rulesAuditPeriod: 1m, auditPeriod: 10m, externalMarkMask: 0xff0}
+ipvsd: {iptablesBackend: nft, rulesAuditPeriod: 1m, auditPeriod: 10m, externalMarkMask: 0xff0, drainTimeout: 90s}
 )")
                           .config;
   CHECK(
@@ -131,7 +131,8 @@ ipvsd: {iptablesBackend: nft, rulesAuditPeriod: 1m, auditPeriod: 10m, externalMa
       R"("tcpTimeout":"15m","tcpFinTimeout":"2m","udpTimeout":"5m"},)"
       R"("iptables":{"masqueradeBit":15,"masqueradeAll":true,"syncPeriod":"10s","minSyncPeriod":"2s"},)"
       R"("conntrack":{"maxPerCore":0,"min":7,"tcpEstablishedTimeout":"0s","tcpCloseWaitTimeout":"2h","tcpBeLiberal":true,)"
-      R"("udpTimeout":"1s","udpStreamTimeout":"2s"},"ipvsd":{"iptablesBackend":"nft","rulesAuditPeriod":"1m","auditPeriod":"10m","externalMarkMask":"0xff0"}})");
+      R"("udpTimeout":"1s","udpStreamTimeout":"2s"},"ipvsd":{"iptablesBackend":"nft","rulesAuditPeriod":"1m",)"
+      R"("auditPeriod":"10m","externalMarkMask":"0xff0","drainTimeout":"1m30s"}})");
 }
 
 TEST_CASE("a file as kubeadm writes it means the defaults") {
@@ -230,6 +231,8 @@ TEST_CASE("each kind of error says where, what was expected and what was there")
        "f:3: ipvsd.externalMarkMask: expected a mask without the bit of iptables.masqueradeBit (14), got \"0x4001\""},
       {"ipvsd: {externalMarkMask: 0xffffffff}",
        "f:3: ipvsd.externalMarkMask: expected a mask of at most 24 bits such as 0x307f, or 0, got \"0xffffffff\""},
+      {"ipvsd: {drainTimeout: -1s}",
+       "f:3: ipvsd.drainTimeout: expected a duration in whole seconds such as \"90s\", got \"-1s\""},
       {"ipvsd: {auditPeriod: 1ms}",
        "f:3: ipvsd.auditPeriod: expected a duration in whole seconds such as \"90s\", at least 1s, got \"1ms\""},
       {"enableProfiling: 7", "f:3: enableProfiling: expected true or false, got \"7\""},

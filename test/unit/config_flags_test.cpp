@@ -177,3 +177,34 @@ TEST_CASE("a wrong configuration file ends with 1 and names the file") {
   CHECK(flags.error().status == 1);
   CHECK_THAT(flags.error().text, Catch::StartsWith(file.path + ":1: mode: expected ipvs"));
 }
+
+TEST_CASE("the deprecated port flags") {
+  CHECK_FALSE(parse({"--healthz-port=0"})->config.healthz);
+  CHECK_FALSE(parse({"--metrics-port=0"})->config.metrics);
+  CHECK(parse({"--healthz-port=1"})->config.healthz->to_string() == "0.0.0.0:1");
+  CHECK(parse({"--metrics-port=2"})->config.metrics->to_string() == "127.0.0.1:2");
+  CHECK(parse({"--metrics-port=2", "--bind-address=fd00::1"})->config.metrics->to_string() == "[::1]:2");
+  CHECK(parse({"--healthz-port=3", "--healthz-bind-address=10.0.0.1"})->config.healthz->to_string() == "10.0.0.1:3");
+  CHECK(parse({"--healthz-port=3", "--healthz-bind-address=fd00::1"})->config.healthz->to_string() == "[fd00::1]:3");
+  CHECK(parse({"--healthz-port=3", "--healthz-bind-address=10.0.0.1:4"})->config.healthz->to_string() == "10.0.0.1:4");
+  for (const auto* wrong : {"--healthz-port=x", "--metrics-port=65536", "--healthz-port=-1"}) {
+    const auto flags = parse({wrong});
+    REQUIRE_FALSE(flags);
+    CHECK_THAT(flags.error().text, Catch::Contains("expected an integer from 0 to 65535"));
+  }
+}
+
+TEST_CASE("flags of Go's logging are taken, and do nothing") {
+  const auto flags = parse({"--vmodule=a=1", "--log-json-split-stream", "--log-text-split-stream=false",
+                            "--log-json-info-buffer-size=1Mi", "--log-text-info-buffer-size", "0",
+                            "--logging-format=json", "--log-flush-frequency=5s"});
+  if (!flags) UNSCOPED_INFO(flags.error().text);
+  REQUIRE(flags);
+  CHECK(config_json(flags->config) == config_json(default_config()));
+}
+
+TEST_CASE("what ends without serving") {
+  CHECK(parse({"--init-only"})->init_only);
+  CHECK(parse({"--write-config-to=/tmp/x"})->write_config_to == "/tmp/x");
+  CHECK_FALSE(parse({"--hostname-override=a/b"}));
+}

@@ -17,7 +17,7 @@ case_of() {
   shift 4
   timeout -k 1 10 "$@" >"$work/said" 2>&1 </dev/null
   got=$?
-  if [ $got = "$status" ] && grep -qE -e "$pattern" "$work/said" &&
+  if [ $got = "$status" ] && { [ -z "$pattern" ] || grep -qE -e "$pattern" "$work/said"; } &&
     { [ "$lines" = - ] || [ "$(wc -l <"$work/said")" = "$lines" ]; }; then
     echo "ok: $name"
     passed=$((passed + 1))
@@ -75,6 +75,13 @@ case_of 1 3 "^$config:7: iptables\.masqueradeBit: expected" "configuration: a nu
 case_of 1 1 "$work/missing.*not found" "a configuration that is not there" "$daemon" --config "$work/missing"
 printf 'ipvs: [\n' >"$config"
 case_of 1 1 "^$config:[0-9]+: " "a configuration that is no YAML" "$daemon" --config "$config"
+
+case_of 0 0 '' "--write-config-to" "$daemon" --ipvs-scheduler=sh --healthz-port=0 --write-config-to "$work/written.yaml"
+case_of 0 1 '^  scheduler: "sh"$' "what it wrote" grep -F 'scheduler:' "$work/written.yaml"
+case_of 0 0 '' "it reads back" "$daemon" --config "$work/written.yaml" --write-config-to "$work/again.yaml"
+case_of 0 0 '' "as the same" diff "$work/written.yaml" "$work/again.yaml"
+case_of 1 1 "write the configuration to $work/no/such/place: not found" "--write-config-to a place that is not there" \
+  "$daemon" --write-config-to "$work/no/such/place"
 
 case_of 1 1 "kubeconfig: .*$work/missing.*not found" "a kubeconfig that is not there" \
   "$daemon" --kubeconfig "$work/missing"

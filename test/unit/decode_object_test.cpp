@@ -318,3 +318,23 @@ TEST_CASE("times of the API") {
     CHECK_FALSE(parse_rfc3339(bad));
   CHECK(service("", R"(,"x":1)").created == std::chrono::sys_seconds{});
 }
+
+TEST_CASE("a slice keeps when its change began, and the first address of a wrong family") {
+  Decoder decoder;
+  const auto decoded = decoder.object(Kind::endpoint_slice, R"({"metadata":{"name":"web-4","namespace":"default",
+    "annotations":{"endpoints.kubernetes.io/last-change-trigger-time":"2024-05-01T10:00:00.123456789Z"}},
+    "addressType":"IPv4","endpoints":[{"addresses":["10.0.0.1"]},{"addresses":["fd00::1"]},{"addresses":["fd00::2"]}]})");
+  REQUIRE(decoded);
+  const auto& slice = std::get<EndpointSlice>(decoded->object);
+  CHECK(slice.triggered->time_since_epoch() == std::chrono::nanoseconds(1714557600123456789));
+  REQUIRE(slice.wrong_family);
+  CHECK(slice.wrong_family->to_string() == "fd00::1");
+  CHECK(slice.endpoints.size() == 1);
+  const auto odd = decoder.object(Kind::endpoint_slice, R"({"metadata":{"name":"web-4","namespace":"default",
+    "annotations":{"endpoints.kubernetes.io/last-change-trigger-time":"yesterday"}},"addressType":"IPv4"})");
+  REQUIRE(odd);
+  CHECK_FALSE(std::get<EndpointSlice>(odd->object).triggered);
+  CHECK_FALSE(parse_rfc3339_nanos("1969-12-31T23:59:59Z"));
+  CHECK_FALSE(parse_rfc3339_nanos("2262-01-01T00:00:00Z"));
+  CHECK(parse_rfc3339_nanos("1970-01-01T01:00:00.5+01:00")->time_since_epoch() == std::chrono::milliseconds(500));
+}

@@ -3,9 +3,11 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
+#include "daemon/kernel/conntrack_hash.hpp"
 #include "daemon/kernel/sysctls.hpp"
 #include "daemon/loop/loop.hpp"
 #include "daemon/loop/rules_keeper.hpp"
@@ -86,6 +88,50 @@ TEST_CASE("health waits while nothing at all can be written, and not for a Servi
   }
 }
 
+TEST_CASE("metrics tell what waits, what lacks local endpoints, and how long changes took") {
+  Running running;
+  const auto now = std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
+  running.health.set_node_eligible(true);
+  running.push_everything();
+  auto service = cluster_ip_service("web", "10.96.0.1");
+  service.internal_policy = TrafficPolicy::local;
+  auto old = slice("web", {endpoint("10.244.1.1")});
+  old.triggered = now - std::chrono::hours(1);  // before this process
+  auto triggered = slice("web", {endpoint("10.244.1.2")}, "b");
+  triggered.triggered = now + std::chrono::seconds(3);
+  auto orphan = slice("nobody", {endpoint("10.244.1.3")});
+  orphan.triggered = now;
+  running.inbox.push({Upsert{service}, Upsert{old}, Upsert{triggered}, Upsert{orphan}});
+  REQUIRE(running.run(true));
+  const auto text = running.metrics.text();
+  CHECK_THAT(text, Catch::Contains("kubeproxy_network_programming_duration_seconds_count{ip_family=\"IPv4\"} 1\n") &&
+                       Catch::Contains("kubeproxy_network_programming_duration_seconds_count{ip_family=\"IPv6\"} 0\n"));
+  CHECK_THAT(text, Catch::Contains("no_local_endpoints_total{ip_family=\"IPv4\",traffic_policy=\"internal\"} 1\n") &&
+                       Catch::Contains("no_local_endpoints_total{ip_family=\"IPv6\",traffic_policy=\"internal\"} 0\n"));
+  CHECK_THAT(text, Catch::Contains("endpoint_changes_pending 0\n") && Catch::Contains("service_changes_pending 0\n"));
+}
+
+TEST_CASE("changes are pending until they are written") {
+  Running running;
+  running.rules_in_place = false;
+  running.push_everything();
+  std::thread loop([&] { REQUIRE(running.run(false)); });
+  const auto becomes = [&](const std::string& text) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (running.metrics.text().find(text) == std::string::npos)
+      if (std::chrono::steady_clock::now() > deadline) return false;
+    return true;
+  };
+  CHECK(becomes("endpoint_changes_pending 1\n"));
+  CHECK(becomes("service_changes_pending 1\n"));
+  running.rules_in_place = true;
+  running.inbox.wake();
+  CHECK(becomes("endpoint_changes_pending 0\n"));
+  CHECK(becomes("service_changes_pending 0\n"));
+  ::eventfd_write(running.signals.get(), 1);
+  loop.join();
+}
+
 TEST_CASE("a signal ends the loop, and what is in the kernel stays") {
   Running running;
   running.push_everything();
@@ -158,6 +204,34 @@ TEST_CASE("sysctls are written where they differ, and told where they cannot be"
   REQUIRE(warnings.size() == 1);
   CHECK(warnings[0].find("sysctl missing.one is unreadable and cannot be set") == 0);
   CHECK(warnings[0].find("it must be 7") != std::string::npos);
+}
+
+TEST_CASE("the conntrack hash table is raised, never lowered, and a read-only /sys is told apart") {
+  char directory[] = "/tmp/conntrack.XXXXXX";
+  REQUIRE(::mkdtemp(directory) != nullptr);
+  const std::string root = directory;
+  const std::string parameters = root + "/sys/module/nf_conntrack/parameters";
+  CHECK(raise_conntrack_hash(4000, root).error().code == Errc::not_found);
+  std::filesystem::create_directories(parameters);
+  std::filesystem::create_directories(root + "/proc");
+  const auto size = [&] {
+    std::uint64_t value = 0;
+    std::ifstream(parameters + "/hashsize") >> value;
+    return value;
+  };
+  std::ofstream(parameters + "/hashsize") << "1024\n";
+  std::ofstream(root + "/proc/mounts") << "sysfs /sys sysfs ro,nosuid 0 0\nproc /proc proc rw 0 0\n";
+  const auto refused = raise_conntrack_hash(131072, root);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().sys_errno == EROFS);
+  CHECK_THAT(refused.error().message(), Catch::Contains("has 1024 buckets and should have 32768"));
+  CHECK(raise_conntrack_hash(4096, root));  // large enough as it is
+  std::ofstream(root + "/proc/mounts", std::ios::app) << "sysfs /sys sysfs rw,nosuid 0 0\n";
+  REQUIRE(raise_conntrack_hash(131072, root));
+  CHECK(size() == 32768);
+  REQUIRE(raise_conntrack_hash(4096, root));
+  CHECK(size() == 32768);
+  std::filesystem::remove_all(root);
 }
 
 TEST_CASE("one writer: a second claim waits for the first to end, and both for another proxy") {

@@ -18,17 +18,6 @@ using namespace ipvsd;
 using namespace ipvsd::nl;
 using namespace ipvsd::test;
 
-namespace {
-
-std::vector<std::uint8_t> bytes_of_hex(const std::string& hex) {
-  std::vector<std::uint8_t> bytes;
-  for (std::size_t i = 0; i < hex.size(); i += 2)
-    bytes.push_back(static_cast<std::uint8_t>(std::stoul(hex.substr(i, 2), nullptr, 16)));
-  return bytes;
-}
-
-}  // namespace
-
 TEST_CASE("virtual servers as the kernel answers them") {
   const auto v4 = decode_virtual_server(bytes_of_hex(captured_server_ipv4));
   REQUIRE(v4);

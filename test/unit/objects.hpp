@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "model/event.hpp"
+#include "model/flows.hpp"
 #include "model/kernel.hpp"
 
 namespace ipvsd::test {
@@ -40,6 +41,20 @@ inline EndpointSlice slice(const std::string& service, std::vector<Endpoint> end
 
 inline VirtualServerKey tcp(const std::string& address, std::uint16_t port = 80) {
   return {ip(address), Protocol::tcp, Port{port}, 0};
+}
+
+inline VirtualServerKey udp(const std::string& address, std::uint16_t port = 53) {
+  return {ip(address), Protocol::udp, Port{port}, 0};
+}
+
+// A UDP flow from a client to a frontend that somebody answers.
+inline Flow flow(const std::string& client, std::uint16_t client_port, const std::string& frontend, std::uint16_t port,
+                 const std::string& answered_by, std::uint16_t answering_port) {
+  Flow result;
+  result.protocol = Protocol::udp;
+  result.original = {ip(client), ip(frontend), Port{client_port}, Port{port}, {}};
+  result.reply = {ip(answered_by), ip(client), Port{answering_port}, Port{client_port}, {}};
+  return result;
 }
 
 }  // namespace ipvsd::test

@@ -221,15 +221,60 @@ TEST_CASE("a drained destination goes when it is idle, and not before") {
   found.destinations[1].destination.key = {ip("10.244.1.2"), Port{8080}};
   found.destinations[1].destination.weight = 0;
   found.destinations[1].inactive_connections = 1;
-  CHECK(ledger.plan_removals(found).empty());
+  CHECK(ledger.plan_removals(found, {}, {}).empty());
   CHECK(ledger.draining().size() == 1);
   found.destinations[1].inactive_connections = 0;
-  const Plan removal = ledger.plan_removals(found);
+  const Plan removal = ledger.plan_removals(found, {}, {});
   CHECK(lines(removal) == Lines{"remove destination 10.244.1.2:8080 of 10.96.0.1:80/TCP"});
   perform(ledger, removal);
   found.destinations.pop_back();
-  CHECK(ledger.plan_removals(found).empty());
+  CHECK(ledger.plan_removals(found, {}, {}).empty());
   CHECK(ledger.draining().empty());
+}
+
+TEST_CASE("a drain ends at its deadline, counted from when it was seen to begin") {
+  using std::chrono::seconds;
+  Ledger ledger({});
+  ledger.start_pruning();
+  const auto service = cluster_ip_service("web", "10.96.0.1");
+  const auto change = [&](std::vector<Endpoint> endpoints) {
+    ledger.contribute(service, want(service, {slice("web", std::move(endpoints))}));
+    perform(ledger, ledger.plan());
+  };
+  ObservedVirtualServer found;
+  found.server.key = tcp("10.96.0.1");
+  found.destinations.resize(3);
+  for (std::size_t i = 0; i < 3; ++i) {
+    auto& observed = found.destinations[i];
+    observed.destination.key = {ip("10.244.1." + std::to_string(i + 1)), Port{8080}};
+    observed.destination.weight = i == 0 ? 1 : 0;
+    observed.active_connections = 1;
+  }
+  const Instant start{};
+  const auto removals = [&](int second, std::optional<seconds> limit = seconds(30)) {
+    return lines(ledger.plan_removals(found, start + seconds(second), limit));
+  };
+  const std::string first = "remove destination 10.244.1.2:8080 of 10.96.0.1:80/TCP";
+  const std::string second = "remove destination 10.244.1.3:8080 of 10.96.0.1:80/TCP";
+
+  change({endpoint("10.244.1.1"), endpoint("10.244.1.2"), endpoint("10.244.1.3")});
+  change({endpoint("10.244.1.1")});
+  CHECK(removals(100).empty());
+  CHECK(removals(129).empty());
+  CHECK(removals(1000000, std::nullopt).empty());  // no deadline
+  // One comes back and leaves again: its time begins anew, the other's does not.
+  change({endpoint("10.244.1.1"), endpoint("10.244.1.2")});
+  change({endpoint("10.244.1.1")});
+  CHECK(removals(130) == Lines{second});
+  CHECK(ledger.draining().size() == 1);  // until it is known to be gone
+  CHECK(removals(159) == Lines{second});
+  CHECK(removals(160) == Lines{first, second});
+
+  // The virtual server goes and comes back: nothing of the old drain is left.
+  ledger.performed({Verb::remove, found.server});
+  CHECK(ledger.draining().empty());
+  ledger.performed({Verb::add, found.server});
+  CHECK(removals(161).empty());
 }
 
 TEST_CASE("a drain survives a restart: weight 0 found in the kernel is drained on") {
@@ -383,10 +428,10 @@ TEST_CASE("a virtual server by mark ends when its connections have") {
   ObservedVirtualServer found{outside.server, {{outside.destinations[0]}}};
   found.destinations[0].destination.weight = 0;
   found.destinations[0].active_connections = 1;
-  CHECK(ledger.plan_removals(found).empty());
+  CHECK(ledger.plan_removals(found, Instant{}, {}).empty());
   CHECK(ledger.plan().empty());
   found.destinations[0].active_connections = 0;
-  plan = ledger.plan_removals(found);
+  plan = ledger.plan_removals(found, Instant{}, {});
   CHECK(lines(plan) == Lines{"remove virtual server fwmark 5 IPv4"});
   perform(ledger, plan);
   CHECK_FALSE(ledger.knows(key));

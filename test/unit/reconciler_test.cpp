@@ -7,123 +7,19 @@
 #include "daemon/loop/reconciler.hpp"
 #include "test/fake/fake_kernel.hpp"
 #include "test/unit/objects.hpp"
+#include "test/unit/random_cluster.hpp"
 
 using namespace ipvsd;
 using namespace ipvsd::test;
 
 namespace {
 
-class Node1 {
+class Node1 : public SimulatedNode {
  public:
-  Node1() { kernel.add_node_address("eth0", "192.168.77.2", 24); }
-
-  void start() {
-    reconciler.emplace(kernel, Policy{{"rr", 0}, "here"}, std::nullopt, 1,
-                       [this](const std::string& text) { log.push_back(text); });
-    REQUIRE(reconciler->start());
-    for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
-      reconciler->apply(ReplaceBegin{kind});
-      for (const auto& [key, object] : objects)
-        if (kind_of(object) == kind) reconciler->apply(Upsert{object});
-      reconciler->apply(ReplaceEnd{kind});
-    }
-    settle();
-  }
-  void apply(const Object& object) {
-    objects[{kind_of(object), key_of(object)}] = object;
-    if (reconciler) reconciler->apply(Upsert{object});
-  }
-  void remove(Kind kind, const ObjectKey& key) {
-    objects.erase({kind, key});
-    if (reconciler) reconciler->apply(Remove{kind, key});
-  }
-  // Steps, with time passing, until nothing is left to do. Bounded: an endless retry is a failure.
-  void settle() {
-    for (int i = 0; i < 2000; ++i) {
-      for (const auto& notification : kernel.notifications()) reconciler->notice(notification);
-      const bool more = reconciler->step(now);
-      reconciler->poll_drains(now, 64);
-      if (!more && reconciler->idle() && !reconciler->draining()) return;
-      now += std::chrono::milliseconds(100);
-    }
-    FAIL("does not settle");
-  }
+  Node1() : SimulatedNode(kernel) { kernel.add_node_address("eth0", "192.168.77.2", 24); }
 
   FakeKernel kernel;
-  std::optional<Reconciler> reconciler;
-  std::map<std::pair<Kind, ObjectKey>, Object> objects;
-  std::vector<std::string> log;
-  Instant now{};
 };
-
-Service random_service(std::mt19937& random, int i) {
-  auto service = cluster_ip_service("s" + std::to_string(i), "10.96.0." + std::to_string(1 + i % 6));
-  service.created = std::chrono::sys_seconds(std::chrono::seconds(i));
-  const auto chance = [&](unsigned n) { return random() % n == 0; };
-  if (chance(2)) service.ports.push_back({"dns", Protocol::udp, Port{53}, Port{}});
-  if (chance(3)) {
-    service.type = ServiceType::node_port;
-    service.ports[0].node_port = Port{static_cast<std::uint16_t>(30000 + i)};
-  }
-  if (chance(4)) service.external_ips = {ip("203.0.113." + std::to_string(random() % 3))};
-  if (chance(4)) {
-    service.type = ServiceType::load_balancer;
-    service.load_balancer_ips = {ip("198.51.100." + std::to_string(random() % 3))};
-    if (chance(2)) service.source_ranges = {*Cidr::parse("192.0.2.0/24"), *Cidr::parse("192.168.0.0/16")};
-    if (chance(2)) service.external_policy = TrafficPolicy::local;
-  }
-  if (chance(4)) service.affinity = std::chrono::seconds(60 + i);
-  if (chance(5)) service.cluster_ips.push_back(ip("fd00:10:96::" + std::to_string(i + 1)));
-  if (chance(8)) service.ignored = true;
-  return service;
-}
-
-EndpointSlice random_slice(std::mt19937& random, int i) {
-  std::vector<Endpoint> endpoints;
-  for (unsigned n = random() % 4; n > 0; --n) {
-    Endpoint one =
-        endpoint("10.244.1." + std::to_string(random() % 8), random() % 4 != 0, random() % 2 == 0 ? "here" : "there");
-    one.terminating = random() % 4 == 0;
-    one.serving = one.ready || random() % 2 == 0;
-    endpoints.push_back(one);
-  }
-  auto result = slice("s" + std::to_string(i % 12), endpoints, std::to_string(i));
-  if (random() % 2 == 0) result.ports.push_back({"dns", Protocol::udp, Port{5353}});
-  return result;
-}
-
-// Some history of a cluster: every object changes several times, some go.
-void random_history(Node1& node, std::mt19937& random, int length) {
-  for (int n = 0; n < length; ++n) {
-    const int i = static_cast<int>(random() % 12);
-    switch (random() % 5) {
-      case 0:
-      case 1: node.apply(random_service(random, i)); break;
-      case 2:
-      case 3: node.apply(random_slice(random, static_cast<int>(random() % 20))); break;
-      default:
-        if (random() % 2 == 0)
-          node.remove(Kind::service, {"default", "s" + std::to_string(i)});
-        else
-          node.remove(Kind::endpoint_slice, slice("s" + std::to_string(i), {}, std::to_string(i)).key);
-    }
-    if (node.reconciler && random() % 4 == 0) (void)node.reconciler->step(node.now);
-  }
-}
-
-// What a daemon makes of the final objects in an empty kernel.
-std::string from_scratch(const Node1& history) {
-  Node1 fresh;
-  fresh.objects = history.objects;
-  fresh.start();
-  return fresh.kernel.text();
-}
-
-// 31 bits, so that it can be typed in again: IPVSD_SEED.
-std::uint32_t first_seed() {
-  const char* given = std::getenv("IPVSD_SEED");
-  return given != nullptr ? static_cast<std::uint32_t>(std::strtoul(given, nullptr, 10)) : 1;
-}
 
 }  // namespace
 
@@ -136,7 +32,7 @@ TEST_CASE("any history ends where a fresh start with the final objects ends") {
     node.start();
     random_history(node, random, 60);
     node.settle();
-    REQUIRE(node.kernel.text() == from_scratch(node));
+    REQUIRE(node.kernel.text() == from_scratch(node.objects));
   }
 }
 
@@ -159,7 +55,7 @@ TEST_CASE("faults delay, and change nothing in the end") {
     random_history(node, random, 80);
     faulty = false;
     node.settle();
-    REQUIRE(node.kernel.text() == from_scratch(node));
+    REQUIRE(node.kernel.text() == from_scratch(node.objects));
   }
 }
 
@@ -180,7 +76,7 @@ TEST_CASE("a restart at any moment loses nothing and rewrites nothing") {
     if (changed) random_history(node, random, 10);  // while nobody watched
     (void)node.kernel.take_log();
     node.start();
-    REQUIRE(node.kernel.text() == from_scratch(node));
+    REQUIRE(node.kernel.text() == from_scratch(node.objects));
     if (settled && !changed) REQUIRE(node.kernel.take_log().empty());
   }
 }
@@ -297,7 +193,7 @@ TEST_CASE("an error that stays is met with patience, whatever it is") {
     CHECK(attempts <= 15);
     node.kernel.fault = nullptr;
     node.settle();
-    CHECK(node.kernel.text() == from_scratch(node));
+    CHECK(node.kernel.text() == from_scratch(node.objects));
   }
 }
 
@@ -331,7 +227,7 @@ TEST_CASE("what holds addresses and entries is made anew when it was taken away"
   while (!node.reconciler->audit(1)) {
   }
   node.settle();
-  CHECK(node.kernel.text() == from_scratch(node));
+  CHECK(node.kernel.text() == from_scratch(node.objects));
 }
 
 TEST_CASE("the audit finds what nobody announced") {
@@ -392,4 +288,70 @@ TEST_CASE("churn leaves nothing behind") {
   CHECK(node.kernel.text() == before);
   CHECK(node.reconciler->ledger().actual_size() == size);
   CHECK(node.reconciler->ledger().server_count() == 1);
+}
+
+TEST_CASE("the time of a change counts when all of the Service is written, once") {
+  Node1 node;
+  node.apply(cluster_ip_service("web", "10.96.0.1"));
+  node.start();
+  (void)node.reconciler->take_written();
+  bool faulty = true;
+  node.kernel.fault = [&](const Operation& operation) -> std::optional<FakeKernel::Fault> {
+    if (!faulty || !std::holds_alternative<DestinationOf>(operation.target)) return {};
+    return FakeKernel::Fault{{Errc::denied, EPERM, "fault"}, false};
+  };
+  const ClusterState::TriggerTime time(std::chrono::seconds(1714557600));
+  auto web = slice("web", {endpoint("10.244.1.1")});
+  web.triggered = time;
+  node.apply(web);
+  for (int i = 0; i < 5; ++i) (void)node.reconciler->step(node.now);
+  CHECK(node.reconciler->take_written().empty());
+  faulty = false;
+  node.settle();
+  const auto written = node.reconciler->take_written();
+  REQUIRE(written.size() == 1);
+  CHECK(written[0].time == time);
+  CHECK(written[0].family == Family::ipv4);
+
+  // The annotation alone is no change; without a later one there is nothing to measure.
+  web.triggered = time + std::chrono::seconds(9);
+  node.apply(web);
+  web.endpoints.push_back(endpoint("10.244.1.2"));
+  web.triggered.reset();
+  node.apply(web);
+  node.settle();
+  CHECK(node.reconciler->take_written().empty());
+  // The end of a slice discards what was measured for the Service.
+  web.endpoints.pop_back();
+  web.triggered = time;
+  node.apply(web);
+  node.remove(Kind::endpoint_slice, web.key);
+  node.settle();
+  CHECK(node.reconciler->take_written().empty());
+}
+
+TEST_CASE("notices name the Service that lost a frontend, and the one with endpoints of a wrong family") {
+  Node1 node;
+  auto older = cluster_ip_service("older", "10.96.0.1");
+  auto younger = cluster_ip_service("younger", "10.96.0.1");
+  younger.created = older.created + std::chrono::seconds(1);
+  younger.uid = "uid-of-younger";
+  node.apply(older);
+  node.apply(younger);
+  auto mixed = slice("older", {endpoint("10.244.1.1")});
+  mixed.wrong_family = ip("fd00::1");
+  node.apply(mixed);
+  node.start();
+  const auto notices = node.reconciler->take_notices();
+  REQUIRE(notices.size() == 2);
+  CHECK(notices[0].kind == ServiceNotice::Kind::conflict);
+  CHECK(notices[0].uid == "uid-of-younger");
+  CHECK_THAT(notices[0].text, Catch::StartsWith("10.96.0.1:80/TCP: Service default/younger and the older Service "));
+  CHECK(notices[1].kind == ServiceNotice::Kind::wrong_family);
+  CHECK(notices[1].service.name == "older");
+  CHECK_THAT(notices[1].text, Catch::StartsWith("endpoint fd00::1 of Service default/older is left out: "));
+  mixed.endpoints.push_back(endpoint("10.244.1.2"));
+  node.apply(mixed);
+  node.settle();
+  CHECK(node.reconciler->take_notices().empty());
 }

@@ -5,6 +5,7 @@
 #include "daemon/config/options.hpp"
 #include "daemon/serve/other_proxy.hpp"
 #include "daemon/serve/server.hpp"
+#include "daemon/serve/start_retry.hpp"
 #include "os/fd.hpp"
 
 using namespace ipvsd;
@@ -85,7 +86,7 @@ TEST_CASE("health by method, path and state") {
 
 TEST_CASE("the metrics server") {
   const Metrics metrics("test");
-  MetricsServer server(ephemeral, metrics, config_json(default_config()));
+  MetricsServer server(ephemeral, metrics, configz_json(default_config()));
   REQUIRE(server.bind());
   REQUIRE(server.start());
   httplib::Client client("127.0.0.1", server.port().number);
@@ -97,7 +98,7 @@ TEST_CASE("the metrics server") {
   CHECK(client.Get("/healthz/ping?verbose")->body == "ok");
   CHECK_THAT(client.Get("/metrics")->body, Catch::Contains("kube_ipvsd_build_info"));
   CHECK_THAT(client.Get("/configz")->body,
-             Catch::StartsWith("{\"kubeproxy.config.k8s.io\":{\"apiVersion\"") && Catch::EndsWith("}}"));
+             Catch::StartsWith("{\"kubeproxy.config.k8s.io\":{\"Mode\":\"ipvs\",") && Catch::EndsWith("}}"));
   CHECK(client.Get("/debug/pprof")->status == 404);
 }
 
@@ -120,6 +121,37 @@ TEST_CASE("an address that another has is busy, and free again after stop") {
   REQUIRE(second.bind());
   REQUIRE(second.start());
   CHECK(httplib::Client("127.0.0.1", taken.port.number).Get("/proxyMode")->body == "ipvs");
+}
+
+TEST_CASE("a server whose address is taken starts when it is free") {
+  const Metrics metrics("test");
+  MetricsServer first(ephemeral, metrics, "{}");
+  REQUIRE(first.bind());
+  const Port port = first.port();
+  MetricsServer second({ephemeral.address, port}, metrics, "{}");
+  const auto start = [&]() -> Result<void> {
+    if (const auto bound = second.bind(); !bound) return bound;
+    return second.start();
+  };
+  const auto refused = start();
+  REQUIRE_FALSE(refused);
+  std::atomic<int> failures = 0;
+  std::atomic<int> attempts = 0;
+  const StartRetry retry(
+      [&] {
+        ++attempts;
+        return start();
+      },
+      [&](const Error&) { ++failures; }, refused.error(), 1ms);
+  while (attempts < 3) std::this_thread::yield();
+  first.stop();
+  httplib::Client client("127.0.0.1", port.number);
+  const auto deadline = std::chrono::steady_clock::now() + 10s;
+  auto answer = client.Get("/proxyMode");
+  while (!answer && std::chrono::steady_clock::now() < deadline) answer = client.Get("/proxyMode");
+  REQUIRE(answer);
+  CHECK(answer->body == "ipvs");
+  CHECK(failures == 0);  // nothing but what was known
 }
 
 TEST_CASE("an address of no link cannot be bound") {

@@ -1,0 +1,1 @@
+ip addr del 192.168.88.2/24 dev eth0
