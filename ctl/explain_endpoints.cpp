@@ -25,8 +25,8 @@ const ObservedDestination* find(const ObservedVirtualServer* server, const Desti
 }
 
 std::string hints_of(const Endpoint& endpoint) {
-  if (!endpoint.for_nodes.empty()) return fmt::format("node {}", fmt::join(endpoint.for_nodes, ", "));
-  return fmt::format("zone {}", fmt::join(endpoint.for_zones, ", "));
+  if (!endpoint.for_nodes->empty()) return fmt::format("node {}", fmt::join(*endpoint.for_nodes, ", "));
+  return fmt::format("zone {}", fmt::join(*endpoint.for_zones, ", "));
 }
 
 std::string reason_of(const Candidate& candidate, Standing standing) {

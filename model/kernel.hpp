@@ -165,12 +165,17 @@ class Kernel {
 
   // The members of one set.
   [[nodiscard]] virtual Result<std::vector<SetEntry>> members(IpSet set) = 0;
+  // The same in pieces: appends the next `enough` members, or some hundred more, to `into`, and returns whether there are
+  // more. With another set than in the call before, or after an end or an error, from the beginning. What changes between
+  // two pieces may be missing.
+  [[nodiscard]] virtual Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) = 0;
 
   // Addresses on all links, kube-ipvs0 included.
   [[nodiscard]] virtual Result<std::vector<LinkAddress>> addresses() = 0;
   // Becomes readable when notifications() has something to say.
   [[nodiscard]] virtual int notification_fd() const = 0;
-  // What changed since the last call, by whomever, ourselves included. Never blocks.
+  // What changed since the last call, by whomever, ourselves included, but for addresses that appear on kube-ipvs0:
+  // those are our own doing. Never blocks.
   [[nodiscard]] virtual std::vector<Notification> notifications() = 0;
 };
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "model/ip.hpp"
+#include "model/shared.hpp"
 
 namespace ipvsd {
 
@@ -66,10 +67,10 @@ struct Endpoint {
   bool ready = true;
   bool serving = true;  // a missing condition defers to ready (EndpointConditions in the API reference)
   bool terminating = false;
-  std::string node_name;               // "": unknown, never local
-  std::vector<std::string> for_zones;  // hints.forZones[].name
-  std::vector<std::string> for_nodes;  // hints.forNodes[].name (KEP-3015)
-  std::string pod;                     // targetRef.name of kind Pod; for people only
+  Shared<std::string> node_name;               // "": unknown, never local
+  Shared<std::vector<std::string>> for_zones;  // hints.forZones[].name
+  Shared<std::vector<std::string>> for_nodes;  // hints.forNodes[].name (KEP-3015)
+  std::string pod;                             // targetRef.name of kind Pod; for people only
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 

@@ -6,7 +6,7 @@
 
 #include <array>
 #include <concepts>
-#include <string>
+#include <string_view>
 
 #include "netlink/message.hpp"
 
@@ -25,9 +25,7 @@ using RawAddress = std::array<std::uint8_t, 16>;  // union nf_inet_addr
 inline void encode_field(Batch& batch, std::uint16_t type, const BigEndian16& field) {
   batch.attribute(type, bytes_of(htons(field.value)));
 }
-inline void encode_field(Batch& batch, std::uint16_t type, const std::string& field) {
-  batch.attribute(type, std::string_view(field));
-}
+inline void encode_field(Batch& batch, std::uint16_t type, std::string_view field) { batch.attribute(type, field); }
 template <class T>
 requires std::integral<T> || std::same_as<T, FlagsAndMask> || std::same_as<T, RawAddress>
 void encode_field(Batch& batch, std::uint16_t type, const T& field) { batch.attribute(type, bytes_of(field)); }
@@ -38,7 +36,8 @@ void encode_field(Batch& batch, std::uint16_t type, const T& field) { batch.attr
   if (value) field.value = ntohs(*value);
   return value.has_value();
 }
-[[nodiscard]] inline bool decode_field(Bytes payload, std::string& field) {
+// The text stays the message's.
+[[nodiscard]] inline bool decode_field(Bytes payload, std::string_view& field) {
   const std::string_view text(reinterpret_cast<const char*>(payload.data()), payload.size());
   field = text.substr(0, text.find('\0'));
   return true;

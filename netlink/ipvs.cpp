@@ -95,6 +95,27 @@ Result<VirtualServerRecord> Ipvs::get(const VirtualServerKey& key) {
   return found;
 }
 
+Result<std::optional<ObservedVirtualServer>> Ipvs::observe(const VirtualServerKey& key) {
+  batch_.reset(socket_.next_sequence());
+  encode_get_virtual_server(batch_, family_id_, key);
+  const std::uint32_t about_server = batch_.last_sequence();
+  encode_dump_destinations(batch_, family_id_, key);
+  std::optional<ObservedVirtualServer> found;
+  std::vector<ObservedDestination> destinations;
+  const auto done = socket_.query(batch_, [&](const Message& message) {
+    if (message.header.nlmsg_seq == about_server) {
+      if (auto record = decode_virtual_server(message.payload)) found = ObservedVirtualServer{record->server, {}};
+    } else if (const auto record = decode_destination(message.payload, key.family())) {
+      destinations.push_back(record->observed);
+    }
+  });
+  if (!done && done.error().code == Errc::not_found) return std::optional<ObservedVirtualServer>{};
+  if (!done) return fail(done.error().within("observe virtual server " + key.to_string()));
+  if (!found) return fail(Errc::malformed, "ipvs: no readable answer about virtual server " + key.to_string());
+  found->destinations = std::move(destinations);
+  return found;
+}
+
 Result<Timeouts> Ipvs::timeouts() {
   batch_.reset(socket_.next_sequence());
   encode_get_timeouts(batch_, family_id_);

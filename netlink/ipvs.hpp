@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 
 #include "netlink/ipvs_codec.hpp"
@@ -26,6 +27,8 @@ class Ipvs {
                                                const std::function<void(const DestinationRecord&)>& visit);
   // Error: not_found.
   [[nodiscard]] Result<VirtualServerRecord> get(const VirtualServerKey& key);
+  // One virtual server and its destinations, asked for in one send; empty if it does not exist.
+  [[nodiscard]] Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key);
 
   [[nodiscard]] Result<Timeouts> timeouts();
   [[nodiscard]] Result<void> set_timeouts(const Timeouts& timeouts);

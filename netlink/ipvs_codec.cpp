@@ -17,11 +17,11 @@ struct WireServer {
   RawAddress address{};
   BigEndian16 port;
   std::uint32_t fwmark = 0;
-  std::string scheduler;
+  std::string_view scheduler;
   FlagsAndMask flags;
   std::uint32_t timeout = 0;
   std::uint32_t netmask = 0;  // IPv4: a mask in network order; IPv6: a prefix length
-  std::string persistence_engine;
+  std::string_view persistence_engine;
   Bytes statistics;
 };
 

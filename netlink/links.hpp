@@ -36,8 +36,9 @@ class Links {
   // Subscribes to notifications at once, so that nothing between this and the first look is missed.
   [[nodiscard]] static Result<Links> open();
 
-  // Makes the dummy link exist. It stays down: a down dummy's addresses are local all the same. Error: unsupported
-  // without the dummy module, already_exists where a link of that name is of another kind.
+  // Makes the dummy link exist. It stays down: a down dummy's addresses are local all the same. From then on addresses
+  // that appear on it are not announced: they are ours, ten thousand at a start. Error: unsupported without the dummy
+  // module, already_exists where a link of that name is of another kind.
   [[nodiscard]] Result<void> create_dummy(std::string_view name);
   // not_found is success. Refuses to delete what is no dummy (denied).
   [[nodiscard]] Result<void> remove_dummy(std::string_view name);
@@ -55,6 +56,7 @@ class Links {
  private:
   Links(Socket requests, Socket events) : requests_(std::move(requests)), events_(std::move(events)), batch_(0) {}
   [[nodiscard]] Result<std::vector<Link>> dump_links();
+  void ignore_new_addresses(std::uint32_t link);
   [[nodiscard]] Result<Link> get(std::string_view name);
 
   Socket requests_;

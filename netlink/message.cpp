@@ -12,15 +12,24 @@ Bytes after(Bytes bytes, std::size_t length) { return bytes.subspan(std::min(pad
 
 }  // namespace
 
+std::uint8_t* Batch::extend(std::size_t size) {
+  const std::size_t at = size_;
+  const std::size_t whole = padded(size);
+  if (at + whole > buffer_.size()) buffer_.resize(std::max(2 * buffer_.size(), at + whole + 1024));
+  size_ += whole;
+  std::uint8_t* room = buffer_.data() + at;
+  std::memset(room + size, 0, whole - size);
+  return room;
+}
+
 void Batch::append(Bytes bytes) {
-  const std::size_t at = buffer_.size();
-  buffer_.resize(at + padded(bytes.size()));
-  if (!bytes.empty()) std::memcpy(buffer_.data() + at, bytes.data(), bytes.size());
+  std::uint8_t* room = extend(bytes.size());
+  if (!bytes.empty()) std::memcpy(room, bytes.data(), bytes.size());
 }
 
 void Batch::open(std::uint16_t type, std::uint16_t flags) {
   close();
-  start_ = buffer_.size();
+  start_ = size_;
   nlmsghdr header{};
   header.nlmsg_type = type;
   header.nlmsg_flags = static_cast<std::uint16_t>(flags | NLM_F_REQUEST);
@@ -31,7 +40,7 @@ void Batch::open(std::uint16_t type, std::uint16_t flags) {
 
 void Batch::close() {
   if (count_ == 0) return;
-  const auto length = static_cast<std::uint32_t>(buffer_.size() - start_);
+  const auto length = static_cast<std::uint32_t>(size_ - start_);
   std::memcpy(buffer_.data() + start_ + offsetof(nlmsghdr, nlmsg_len), &length, sizeof length);
 }
 
@@ -46,7 +55,7 @@ void Batch::finish(std::uint16_t flags) {
 }
 
 void Batch::reset(std::uint32_t first_sequence) {
-  buffer_.clear();
+  size_ = 0;
   count_ = 0;
   start_ = 0;
   first_sequence_ = first_sequence;
@@ -54,27 +63,28 @@ void Batch::reset(std::uint32_t first_sequence) {
 
 void Batch::attribute(std::uint16_t type, Bytes payload) {
   const nlattr header{static_cast<std::uint16_t>(sizeof(nlattr) + payload.size()), type};
-  append(bytes_of(header));
-  append(payload);
+  std::uint8_t* room = extend(sizeof header + payload.size());
+  std::memcpy(room, &header, sizeof header);
+  if (!payload.empty()) std::memcpy(room + sizeof header, payload.data(), payload.size());
 }
 
 void Batch::attribute(std::uint16_t type, std::string_view text) {
   const std::size_t size = text.size() + 1;
   const nlattr header{static_cast<std::uint16_t>(sizeof(nlattr) + size), type};
-  append(bytes_of(header));
-  const std::size_t at = buffer_.size();
-  buffer_.resize(at + padded(size));
-  std::copy(text.begin(), text.end(), buffer_.begin() + static_cast<std::ptrdiff_t>(at));
+  std::uint8_t* room = extend(sizeof header + size);
+  std::memcpy(room, &header, sizeof header);
+  std::copy(text.begin(), text.end(), room + sizeof header);
+  room[sizeof header + text.size()] = 0;
 }
 
 std::size_t Batch::begin_nested(std::uint16_t type) {
-  const std::size_t start = buffer_.size();
+  const std::size_t start = size_;
   append(bytes_of(nlattr{0, static_cast<std::uint16_t>(type | NLA_F_NESTED)}));
   return start;
 }
 
 void Batch::end_nested(std::size_t start) {
-  const auto length = static_cast<std::uint16_t>(buffer_.size() - start);
+  const auto length = static_cast<std::uint16_t>(size_ - start);
   std::memcpy(buffer_.data() + start + offsetof(nlattr, nla_len), &length, sizeof length);
 }
 

@@ -52,10 +52,10 @@ class Batch {
   void finish(std::uint16_t flags);
 
   [[nodiscard]] std::size_t count() const { return count_; }
-  [[nodiscard]] std::size_t size() const { return buffer_.size(); }
+  [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::uint32_t first_sequence() const { return first_sequence_; }
   [[nodiscard]] std::uint32_t last_sequence() const { return first_sequence_ + static_cast<std::uint32_t>(count_) - 1; }
-  [[nodiscard]] Bytes bytes() const { return buffer_; }
+  [[nodiscard]] Bytes bytes() const { return Bytes(buffer_).first(size_); }
   // Empty again, with the allocation kept.
   void reset(std::uint32_t first_sequence);
 
@@ -63,8 +63,11 @@ class Batch {
   void open(std::uint16_t type, std::uint16_t flags);
   void close();
   void append(Bytes bytes);
+  // Room for so many more bytes, padded with zeros to 4.
+  [[nodiscard]] std::uint8_t* extend(std::size_t size);
 
-  std::vector<std::uint8_t> buffer_;
+  std::vector<std::uint8_t> buffer_;  // longer than what is written, so that writing is no more than copying
+  std::size_t size_ = 0;
   std::uint32_t first_sequence_;
   std::size_t count_ = 0;
   std::size_t start_ = 0;  // of the open message

@@ -164,28 +164,52 @@ std::vector<Failure> Socket::transact(Batch& batch) {
 }
 
 Result<void> Socket::query(Batch& batch, const Visit& visit) {
-  if (const auto sent = send(batch, NLM_F_ACK); !sent) return fail(sent.error());
-  Deadline deadline(answer_deadline);
-  bool interrupted = false;
+  if (const auto sent = ask(batch); !sent) return sent;
+  Result<void> outcome;
   for (;;) {
-    const auto datagrams = receive_some(deadline, datagram_count);
-    stale_ = !datagrams;
-    if (!datagrams) return fail(datagrams.error());
-    for (const auto datagram : *datagrams) {
-      if (!datagram.empty()) deadline = Deadline(answer_deadline);
-      MessageCursor messages(datagram);
-      while (const auto message = messages.next()) {
-        if (message->header.nlmsg_seq != batch.first_sequence()) continue;
-        interrupted = interrupted || (message->header.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
-        if (message->header.nlmsg_type == NLMSG_ERROR || message->header.nlmsg_type == NLMSG_DONE) {
-          if (const int error = error_of(*message); error != 0) return fail_errno(error, name_);
-          if (interrupted) return fail(Errc::interrupted, name_ + ": the kernel changed during a dump");
-          return {};
-        }
+    const auto more = read_answers(batch, visit, outcome);
+    if (!more) return fail(more.error());
+    if (!*more) return outcome;
+  }
+}
+
+Result<bool> Socket::next_answer(const Batch& batch, const Visit& visit) {
+  Result<void> outcome;
+  const auto more = read_answers(batch, visit, outcome);
+  if (!outcome) return fail(outcome.error());
+  return more;
+}
+
+// What has arrived; true if the last request has more to say. What the kernel refuses goes into `outcome`.
+Result<bool> Socket::read_answers(const Batch& batch, const Visit& visit, Result<void>& outcome) {
+  Deadline deadline(answer_deadline);
+  const auto foreign = [](std::span<const Bytes> some) {
+    return std::all_of(some.begin(), some.end(), [](const Bytes& datagram) { return datagram.empty(); });
+  };
+  auto datagrams = receive_some(deadline, datagram_count);
+  while (datagrams && foreign(*datagrams))  // what others send does not prolong it
+    datagrams = receive_some(deadline, datagram_count);
+  stale_ = !datagrams;
+  if (!datagrams) return fail(datagrams.error());
+  const auto refused = [&](Error error) {
+    if (outcome) outcome = fail(std::move(error));
+  };
+  for (const auto datagram : *datagrams) {
+    MessageCursor messages(datagram);
+    while (const auto message = messages.next()) {
+      const std::uint32_t index = message->header.nlmsg_seq - batch.first_sequence();
+      if (index >= batch.count()) continue;
+      if ((message->header.nlmsg_flags & NLM_F_DUMP_INTR) != 0)
+        refused({Errc::interrupted, 0, name_ + ": the kernel changed during a dump"});
+      if (message->header.nlmsg_type != NLMSG_ERROR && message->header.nlmsg_type != NLMSG_DONE) {
         visit(*message);
+        continue;
       }
+      if (const int error = error_of(*message); error != 0) refused({errc_of(error), error, name_});
+      if (index + 1 == batch.count()) return false;
     }
   }
+  return true;
 }
 
 Result<void> Socket::receive_notifications(const Visit& visit) {

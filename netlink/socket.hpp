@@ -41,12 +41,17 @@ class Socket {
   // timed_out.
   [[nodiscard]] std::vector<Failure> transact(Batch& batch);
 
-  // Sends the one request in `batch` and hands each answer to `visit` until the kernel says it is done. With NLM_F_DUMP
-  // in the request that is NLMSG_DONE, otherwise the acknowledgement. Error: interrupted where the kernel marked the
-  // dump so (NLM_F_DUMP_INTR), overrun, timed_out, or the error the kernel answered with. The deadline is for each
-  // part of the answer: a large dump takes what it takes.
+  // Sends the requests in `batch` and hands each answer to `visit` until the kernel is done with the last one. With
+  // NLM_F_DUMP in it that is NLMSG_DONE, otherwise the acknowledgement; only the last one may be a dump. Error:
+  // interrupted where the kernel marked the dump so (NLM_F_DUMP_INTR), overrun, timed_out, or the first error the
+  // kernel answered with. The deadline is for each part of the answer: a large dump takes what it takes.
   using Visit = std::function<void(const Message&)>;
   [[nodiscard]] Result<void> query(Batch& batch, const Visit& visit);
+
+  // The same in pieces, for dumps that are too long to be read in one go: ask once, and call next_answer(), which reads
+  // one datagram, until it returns false or an error. Nothing else may be sent meanwhile.
+  [[nodiscard]] Result<void> ask(Batch& batch) { return send(batch, NLM_F_ACK); }
+  [[nodiscard]] Result<bool> next_answer(const Batch& batch, const Visit& visit);
 
   // Hands over what has arrived on joined groups, without blocking. Error: overrun when notifications were lost.
   [[nodiscard]] Result<void> receive_notifications(const Visit& visit);
@@ -73,6 +78,7 @@ class Socket {
 
   Socket(std::unique_ptr<nl_sock, Close> socket, std::string name);
   [[nodiscard]] Result<void> send(Batch& batch, std::uint16_t flags);
+  [[nodiscard]] Result<bool> read_answers(const Batch& batch, const Visit& visit, Result<void>& outcome);
   // Answers that came too late or were part of too many: their room is needed.
   void discard_stale();
   // One datagram from the kernel, before the deadline; empty if one came from somebody else and was dropped.

@@ -35,12 +35,13 @@ void ClusterState::apply(ClusterEvent event) {
 }
 
 void ClusterState::upsert(Service service) {
-  const auto [entry, added] = services_.try_emplace(service.key);
-  entry->second.generation = generation(Kind::service);
-  if (!added && entry->second.object == service) return;
-  entry->second.object = std::move(service);
-  changed_services_.insert(entry->first);
-  touch(entry->first);
+  auto& entry = *services_.try_emplace(service.key).first;
+  Known& known = entry.second;
+  known.generation = generation(Kind::service);
+  if (known.object == service) return;
+  known.object = std::move(service);
+  changed_services_.insert(entry.first);
+  touch(entry);
 }
 
 void ClusterState::upsert(EndpointSlice slice) {
@@ -86,13 +87,19 @@ void ClusterState::upsert(Node node) {
 void ClusterState::remove(Kind kind, const ObjectKey& key) {
   unknown_.erase({kind, key});
   if (kind == Kind::service) {
-    if (services_.erase(key) == 0) return;
-    changed_services_.insert(key);
-    touch(key);
+    remove_service(key);
   } else if (kind == Kind::endpoint_slice) {
     remove_slice(key);
   }
   // The Node we run on is here, whatever the API says: its last state stays.
+}
+
+void ClusterState::remove_service(const ObjectKey& key) {
+  const auto known = services_.find(key);
+  if (known == services_.end() || !known->second.object) return;
+  known->second.object.reset();
+  changed_services_.insert(key);
+  touch(*known);
 }
 
 void ClusterState::remove_slice(const ObjectKey& key) {
@@ -106,25 +113,26 @@ void ClusterState::remove_slice(const ObjectKey& key) {
 }
 
 void ClusterState::keep(Kind kind, const ObjectKey& key) {
-  const auto mark = [&](auto& objects) {
-    const auto entry = objects.find(key);
-    if (entry == objects.end())
-      unknown_[{kind, key}] = generation(kind);
-    else
-      entry->second.generation = generation(kind);
-  };
-  if (kind == Kind::service) mark(services_);
-  if (kind == Kind::endpoint_slice) mark(slices_);
+  std::uint32_t* mark = nullptr;
+  if (kind == Kind::service) {
+    if (const auto known = services_.find(key); known != services_.end() && known->second.object)
+      mark = &known->second.generation;
+  } else if (kind == Kind::endpoint_slice) {
+    if (const auto held = slices_.find(key); held != slices_.end()) mark = &held->second.generation;
+  } else {
+    return;
+  }
+  (mark != nullptr ? *mark : unknown_[{kind, key}]) = generation(kind);
 }
 
 void ClusterState::sweep(Kind kind) {
   std::vector<ObjectKey> gone;
-  const auto collect = [&](const auto& objects) {
-    for (const auto& [key, held] : objects)
+  if (kind == Kind::service)
+    for (const auto& [key, known] : services_)
+      if (known.object && known.generation != generation(kind)) gone.push_back(key);
+  if (kind == Kind::endpoint_slice)
+    for (const auto& [key, held] : slices_)
       if (held.generation != generation(kind)) gone.push_back(key);
-  };
-  if (kind == Kind::service) collect(services_);
-  if (kind == Kind::endpoint_slice) collect(slices_);
   for (const auto& key : gone) remove(kind, key);
   std::erase_if(unknown_,
                 [&](const auto& item) { return item.first.first == kind && item.second != generation(kind); });
@@ -132,63 +140,73 @@ void ClusterState::sweep(Kind kind) {
 
 void ClusterState::join(const EndpointSlice& slice) {
   if (slice.ignored || slice.service.empty()) return;
-  const ObjectKey owner = owner_of(slice);
-  auto& names = slice_names_[owner];
-  names.insert(std::lower_bound(names.begin(), names.end(), slice.key.name), slice.key.name);
-  touch(owner);
+  auto& known = *services_.try_emplace(owner_of(slice)).first;
+  auto& slices = known.second.slices;
+  slices.insert(
+      std::lower_bound(slices.begin(), slices.end(), slice.key.name,
+                       [](const EndpointSlice* other, const std::string& name) { return other->key.name < name; }),
+      &slice);
+  touch(known);
 }
 
 void ClusterState::part(const EndpointSlice& slice) {
   if (slice.ignored || slice.service.empty()) return;
-  const ObjectKey owner = owner_of(slice);
-  const auto entry = slice_names_.find(owner);
-  std::erase(entry->second, slice.key.name);
-  if (entry->second.empty()) slice_names_.erase(entry);
-  touch(owner);
+  auto& known = *services_.find(owner_of(slice));
+  std::erase(known.second.slices, &slice);
+  touch(known);
+}
+
+void ClusterState::touch(Services::value_type& known) {
+  if (std::exchange(known.second.touched, true)) return;
+  (is_urgent(known.first) ? urgent_ : known.second.taken ? changed_ : queue_).push_back(&known.first);
 }
 
 void ClusterState::touch(const ObjectKey& service) {
-  if (!touched_.insert(service).second) return;
-  (is_urgent(service) ? urgent_ : queue_).push_back(service);
+  if (const auto known = services_.find(service); known != services_.end()) touch(*known);
 }
 
 void ClusterState::touch_all() {
-  for (const auto& [key, held] : services_) touch(key);
+  for (auto& [key, known] : services_) {
+    if (!known.object || std::exchange(known.touched, true)) continue;
+    (is_urgent(key) ? urgent_ : queue_).push_back(&key);
+  }
 }
 
 std::optional<ObjectKey> ClusterState::take_touched() {
-  auto& from = urgent_.empty() ? queue_ : urgent_;
+  auto& from = !urgent_.empty() ? urgent_ : !changed_.empty() ? changed_ : queue_;
   if (from.empty()) return {};
-  ObjectKey key = std::move(from.front());
+  ObjectKey key = *from.front();
   from.pop_front();
-  touched_.erase(key);
+  const auto known = services_.find(key);
+  known->second.touched = false;
+  known->second.taken = true;
+  if (!known->second.object && known->second.slices.empty()) services_.erase(known);
   return key;
 }
 
 const Service* ClusterState::service(const ObjectKey& key) const {
-  const auto entry = services_.find(key);
-  return entry == services_.end() || entry->second.object.ignored ? nullptr : &entry->second.object;
+  const auto known = services_.find(key);
+  if (known == services_.end() || !known->second.object || known->second.object->ignored) return nullptr;
+  return &*known->second.object;
 }
 
 const Service* ClusterState::known_service(const ObjectKey& key) const {
-  const auto entry = services_.find(key);
-  return entry == services_.end() ? nullptr : &entry->second.object;
+  const auto known = services_.find(key);
+  return known == services_.end() || !known->second.object ? nullptr : &*known->second.object;
 }
 
 std::vector<ObjectKey> ClusterState::service_keys() const {
   std::vector<ObjectKey> keys;
   keys.reserve(services_.size());
-  for (const auto& [key, held] : services_) keys.push_back(key);
+  for (const auto& [key, held] : services_)
+    if (held.object) keys.push_back(key);
   return keys;
 }
 
-std::vector<const EndpointSlice*> ClusterState::slices_of(const ObjectKey& service) const {
-  std::vector<const EndpointSlice*> slices;
-  const auto names = slice_names_.find(service);
-  if (names == slice_names_.end()) return slices;
-  slices.reserve(names->second.size());
-  for (const auto& name : names->second) slices.push_back(&slices_.at({service.ns, name}).object);
-  return slices;
+std::span<const EndpointSlice* const> ClusterState::slices_of(const ObjectKey& service) const {
+  const auto known = services_.find(service);
+  if (known == services_.end()) return {};
+  return known->second.slices;
 }
 
 }  // namespace ipvsd

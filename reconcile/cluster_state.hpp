@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -29,11 +30,14 @@ class ClusterState {
   // Nothing exists that could not be read and is not known from before. While something does, absence proves nothing.
   [[nodiscard]] bool complete() const { return unknown_.empty(); }
 
-  // The next touched Service, the cluster's own first (default/kubernetes, then DNS); nothing when none is left.
+  // The next touched Service; nothing when none is left. First the cluster's own (default/kubernetes and DNS), then
+  // those that changed after they had been taken before, so that nobody waits behind a cold start or a change of the
+  // node.
   [[nodiscard]] std::optional<ObjectKey> take_touched();
-  [[nodiscard]] std::size_t touched() const { return touched_.size(); }
+  [[nodiscard]] std::size_t touched() const { return urgent_.size() + changed_.size() + queue_.size(); }
   // After a change of the node, everything.
   void touch_all();
+  // One, if it is known.
   void touch(const ObjectKey& service);
 
   // --- what has changed since the last take, for metrics ---
@@ -59,36 +63,45 @@ class ClusterState {
   // Of all Services, ignored ones too, in no order.
   [[nodiscard]] std::vector<ObjectKey> service_keys() const;
   [[nodiscard]] std::size_t service_count() const { return services_.size(); }
-  // The slices of a Service, ignored ones left out, sorted by name.
-  [[nodiscard]] std::vector<const EndpointSlice*> slices_of(const ObjectKey& service) const;
+  // The slices of a Service, ignored ones left out, sorted by name. Valid until the next event.
+  [[nodiscard]] std::span<const EndpointSlice* const> slices_of(const ObjectKey& service) const;
   [[nodiscard]] const Node* node() const { return node_ ? &*node_ : nullptr; }
   // True once after each change of the Node.
   [[nodiscard]] bool take_node_changed() { return std::exchange(node_changed_, false); }
 
  private:
-  template <class T>
-  struct Held {
-    T object;
+  struct HeldSlice {
+    EndpointSlice object;
     std::uint32_t generation = 0;  // of the last replacement that mentioned it
   };
+  // A Service, what belongs to it although it may not be there (yet), and whether it waits to be looked at.
+  struct Known {
+    std::optional<Service> object;
+    std::uint32_t generation = 0;
+    bool touched = false;
+    bool taken = false;                        // has been looked at before
+    std::vector<const EndpointSlice*> slices;  // ignored ones left out; sorted by name
+  };
+  using Services = std::unordered_map<ObjectKey, Known>;
 
   void upsert(Service service);
   void upsert(EndpointSlice slice);
   void upsert(Node node);
   void remove(Kind kind, const ObjectKey& key);
+  void remove_service(const ObjectKey& key);
   void remove_slice(const ObjectKey& key);
   void keep(Kind kind, const ObjectKey& key);
   void sweep(Kind kind);
+  void touch(Services::value_type& known);
   void note_trigger(const EndpointSlice& slice, const std::optional<TriggerTime>& triggered);
   void join(const EndpointSlice& slice);
   void part(const EndpointSlice& slice);
   [[nodiscard]] std::uint32_t generation(Kind kind) const { return generations_[static_cast<std::size_t>(kind)]; }
 
   std::string node_name_;
-  std::unordered_map<ObjectKey, Held<Service>> services_;
-  std::unordered_map<ObjectKey, Held<EndpointSlice>> slices_;
-  std::map<std::pair<Kind, ObjectKey>, std::uint32_t> unknown_;          // kept and never read; their generation
-  std::unordered_map<ObjectKey, std::vector<std::string>> slice_names_;  // by Service; same namespace, sorted
+  Services services_;
+  std::unordered_map<ObjectKey, HeldSlice> slices_;
+  std::map<std::pair<Kind, ObjectKey>, std::uint32_t> unknown_;  // kept and never read; their generation
   std::optional<Node> node_;
   bool node_changed_ = false;
   std::array<std::uint32_t, 3> generations_{};
@@ -98,9 +111,10 @@ class ClusterState {
   std::unordered_set<ObjectKey> changed_services_;
   std::size_t changed_slices_ = 0;
 
-  std::unordered_set<ObjectKey> touched_;
-  std::deque<ObjectKey> urgent_;
-  std::deque<ObjectKey> queue_;
+  // Of touched Services, which stay in services_ until they are taken.
+  std::deque<const ObjectKey*> urgent_;
+  std::deque<const ObjectKey*> changed_;
+  std::deque<const ObjectKey*> queue_;
 };
 
 }  // namespace ipvsd

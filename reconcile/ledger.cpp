@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 namespace ipvsd {
 namespace {
@@ -68,7 +69,7 @@ void Ledger::contribute(const Service& service, Contribution contribution) {
 
   if (!added && owner.created != service.created)  // deleted and created anew: its claims lose their age
     for (const auto& key : std::exchange(owner.servers, {})) unclaim(owner, key);
-  owner.key = service.key;
+  owner.key = &entry->first;
   owner.created = service.created;
   owner.addresses = std::move(contribution.addresses);
   owner.entries = std::move(contribution.entries);
@@ -108,7 +109,7 @@ void Ledger::claim(const Owner& owner, Frontend frontend) {
     return;
   }
   const auto place = std::find_if(row.claims.begin(), row.claims.end(), [&](const Claim& c) {
-    return std::pair(owner.created, std::cref(owner.key)) < std::pair(c.owner->created, std::cref(c.owner->key));
+    return std::tie(owner.created, *owner.key) < std::tie(c.owner->created, *c.owner->key);
   });
   row.protocol = frontend.protocol;
   const auto placed = row.claims.insert(
@@ -117,7 +118,7 @@ void Ledger::claim(const Owner& owner, Frontend frontend) {
   if (row.claims.size() < 2) return;
   contested_.insert(key);
   const bool wins = placed == row.claims.begin();
-  new_conflicts_.push_back({key, row.claims[0].owner->key, wins ? row.claims[1].owner->key : owner.key});
+  new_conflicts_.push_back({key, *row.claims[0].owner->key, wins ? *row.claims[1].owner->key : *owner.key});
 }
 
 void Ledger::unclaim(const Owner& owner, const VirtualServerKey& key) {
@@ -154,18 +155,20 @@ void Ledger::observed(const KernelState& state, const std::unordered_set<Virtual
       ServerRow& row = servers_[frontend_of(entry)];
       row.ours = row.inherited = true;
       observed_outside(frontend_of(entry), row, entry.mark);
+      inherited_servers_.push_back(frontend_of(entry));
       continue;
     }
     CountedRow& row = entries_[entry];
+    note_actual(entry, row.actual, true);
     row.actual = row.ours = row.inherited = true;  // the sets are ours altogether
     if (entry.set.kind == SetKind::ipvs_ips) ours.insert(entry.address);
-    touch_counted(dirty_entries_, entry, row);
+    inherited_entries_.push_back(entry);
   }
   for (const auto& address : state.bound) {
     CountedRow& row = addresses_[address];
     row.actual = row.inherited = true;
     row.ours = ours.contains(address);
-    touch_counted(dirty_addresses_, address, row);
+    inherited_addresses_.push_back(address);
   }
   for (const auto& found : state.servers) {
     ServerRow& row = servers_[found.server.key];
@@ -173,7 +176,7 @@ void Ledger::observed(const KernelState& state, const std::unordered_set<Virtual
     row.actual_destinations = sorted_destinations(found);
     row.ours = row.ours || owned.contains(found.server.key);
     row.inherited = true;
-    touch_server(found.server.key, row);
+    inherited_servers_.push_back(found.server.key);
   }
 }
 
@@ -228,6 +231,7 @@ std::size_t Ledger::observed(IpSet set, const std::vector<SetEntry>& members) {
   std::size_t differences = 0;
   for (auto& [entry, row] : entries_) {
     if (entry.set != set || !row.actual || present.contains(entry)) continue;
+    note_actual(entry, true, false);
     row.actual = false;
     ++differences;
     touch_counted(dirty_entries_, entry, row);
@@ -236,17 +240,38 @@ std::size_t Ledger::observed(IpSet set, const std::vector<SetEntry>& members) {
     CountedRow& row = entries_[entry];
     row.ours = true;
     if (std::exchange(row.actual, true)) continue;
+    note_actual(entry, false, true);
     ++differences;
     touch_counted(dirty_entries_, entry, row);
   }
   return differences;
 }
 
+void Ledger::note_actual(const SetEntry& entry, bool before, bool now) {
+  auto& count = actual_members_[static_cast<std::size_t>(entry.set.family)][static_cast<std::size_t>(entry.set.kind)];
+  if (!before && now) ++count;
+  if (before && !now) --count;
+}
+
+std::size_t Ledger::known_members(std::span<const SetEntry> members) const {
+  return static_cast<std::size_t>(std::count_if(members.begin(), members.end(), [this](const SetEntry& entry) {
+    const auto row = entries_.find(entry);
+    return row != entries_.end() && row->second.actual;
+  }));
+}
+
+std::size_t Ledger::actual_members(IpSet set) const {
+  return actual_members_[static_cast<std::size_t>(set.family)][static_cast<std::size_t>(set.kind)];
+}
+
 bool Ledger::observed(const IpAddress& address, bool bound) {
   const auto known = addresses_.find(address);
   if (known == addresses_.end()) return false;  // somebody else's address on our link
-  if (std::exchange(known->second.actual, bound) == bound) return false;
-  touch_counted(dirty_addresses_, address, known->second);
+  CountedRow& row = known->second;
+  if (std::exchange(row.actual, bound) == bound) return false;
+  // This may be the echo of a removal after which it was added again: the kernel does not tell us of that.
+  row.doubtful = !bound && row.ours;
+  touch_counted(dirty_addresses_, address, row);
   return true;
 }
 
@@ -280,6 +305,7 @@ void Ledger::performed(const Operation& operation) {
 template <class Key>
 void Ledger::performed_counted(std::unordered_map<Key, CountedRow>& rows, Verb verb, const Key& key) {
   CountedRow& row = rows[key];
+  note_actual(key, row.actual, verb != Verb::remove);
   row.actual = row.ours = verb != Verb::remove;
   row.doubtful = false;
   if (!row.actual && row.claims == 0 && !row.dirty) rows.erase(key);
@@ -327,6 +353,10 @@ void Ledger::performed_destination(Verb verb, const DestinationOf& of) {
     if (known) row.actual_destinations.erase(place);
   } else if (known) {
     *place = of.destination;
+  } else if (row.actual_destinations.empty() && !row.claims.empty()) {
+    // Most rows are filled once, and stay as they are.
+    row.actual_destinations.reserve(row.claims.front().destinations.size());
+    row.actual_destinations.push_back(of.destination);
   } else {
     row.actual_destinations.insert(place, of.destination);
   }
@@ -357,7 +387,7 @@ std::vector<Conflict> Ledger::conflicts() const {
   for (const auto& key : contested_) {
     const auto& claims = servers_.at(key).claims;
     for (std::size_t i = 1; i < claims.size(); ++i)
-      conflicts.push_back({key, claims.front().owner->key, claims[i].owner->key});
+      conflicts.push_back({key, *claims.front().owner->key, *claims[i].owner->key});
   }
   return conflicts;
 }
@@ -373,7 +403,7 @@ std::vector<ObjectKey> Ledger::claimants(const ObjectId& id, std::size_t limit) 
   std::vector<ObjectKey> services;
   if (const auto* key = std::get_if<VirtualServerKey>(&id)) {
     if (const auto row = servers_.find(*key); row != servers_.end())
-      for (const auto& claim : row->second.claims) services.push_back(claim.owner->key);
+      for (const auto& claim : row->second.claims) services.push_back(*claim.owner->key);
     if (services.size() > limit) services.resize(limit);
     return services;
   }

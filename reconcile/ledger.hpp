@@ -9,6 +9,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <span>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
@@ -54,6 +55,10 @@ class Ledger {
   bool observed(const VirtualServerKey& key, const std::optional<ObservedVirtualServer>& found);
   // The members of one set; returns how many differed.
   std::size_t observed(IpSet set, const std::vector<SetEntry>& members);
+  // To compare a set piece by piece, one that carries no marks: how many of these the kernel is known to hold, and how
+  // many it should hold in all.
+  [[nodiscard]] std::size_t known_members(std::span<const SetEntry> members) const;
+  [[nodiscard]] std::size_t actual_members(IpSet set) const;
   // An address on kube-ipvs0 that appeared or went; returns whether that was news.
   bool observed(const IpAddress& address, bool bound);
   // All addresses on kube-ipvs0; returns how many of ours were missing.
@@ -71,8 +76,14 @@ class Ledger {
   // From now on what was there at the start and nobody desires goes, too. Before the first complete view of the API,
   // its absence from that means nothing.
   void start_pruning();
-  // The operations for every row touched since the last call.
-  [[nodiscard]] Plan plan();
+  // The operations for every row touched since the last call. Into a plan that is used again and again it costs no
+  // memory: pages that go back to the system at each step are dearer than what is written to them.
+  void plan(Plan& into);
+  [[nodiscard]] Plan plan() {
+    Plan fresh;
+    plan(fresh);
+    return fresh;
+  }
   // Plans the row again although nothing about it changed (after a failure).
   void touch(const ObjectId& id);
 
@@ -117,7 +128,7 @@ class Ledger {
 
  private:
   struct Owner {
-    ObjectKey key;
+    const ObjectKey* key = nullptr;  // in owners_
     std::chrono::sys_seconds created{};
     std::vector<VirtualServerKey> servers;
     std::vector<IpAddress> addresses;
@@ -176,6 +187,8 @@ class Ledger {
   [[nodiscard]] bool proves_ownership(const SetEntry& entry) const;
   [[nodiscard]] bool excluded(const VirtualServerKey& key) const;
 
+  void note_actual(const SetEntry& entry, bool before, bool now);
+  void note_actual(const IpAddress&, bool, bool) {}
   void performed_server(Verb verb, const VirtualServer& server);
   void performed_destination(Verb verb, const DestinationOf& of);
   void performed_outside(Verb verb, const SetEntry& entry);
@@ -190,6 +203,11 @@ class Ledger {
   std::unordered_map<VirtualServerKey, ServerRow> servers_;
   std::unordered_map<IpAddress, CountedRow> addresses_;
   std::unordered_map<SetEntry, CountedRow> entries_;
+  std::array<std::array<std::size_t, set_kind_count>, 2> actual_members_{};  // by family and kind: of entries_
+  // What was there at the start; until pruning begins.
+  std::vector<VirtualServerKey> inherited_servers_;
+  std::vector<IpAddress> inherited_addresses_;
+  std::vector<SetEntry> inherited_entries_;
   std::vector<VirtualServerKey> dirty_servers_;
   std::vector<IpAddress> dirty_addresses_;
   std::vector<SetEntry> dirty_entries_;

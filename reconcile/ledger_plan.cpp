@@ -7,13 +7,16 @@
 namespace ipvsd {
 
 void Ledger::start_pruning() {
-  if (std::exchange(pruning_, true)) return;
-  for (auto& [key, row] : servers_)
-    if (row.claims.empty()) touch_server(key, row);
-  for (auto& [address, row] : addresses_)
-    if (row.claims == 0) touch_counted(dirty_addresses_, address, row);
-  for (auto& [entry, row] : entries_)
-    if (row.claims == 0) touch_counted(dirty_entries_, entry, row);
+  pruning_ = true;
+  for (const auto& key : std::exchange(inherited_servers_, {}))
+    if (const auto row = servers_.find(key); row != servers_.end() && row->second.claims.empty())
+      touch_server(key, row->second);
+  for (const auto& address : std::exchange(inherited_addresses_, {}))
+    if (const auto row = addresses_.find(address); row != addresses_.end() && row->second.claims == 0)
+      touch_counted(dirty_addresses_, address, row->second);
+  for (const auto& entry : std::exchange(inherited_entries_, {}))
+    if (const auto row = entries_.find(entry); row != entries_.end() && row->second.claims == 0)
+      touch_counted(dirty_entries_, entry, row->second);
 }
 
 bool Ledger::excluded(const VirtualServerKey& key) const {
@@ -33,8 +36,8 @@ bool Ledger::proves_ownership(const SetEntry& entry) const {
          knows({IpAddress::any(entry.set.family), Protocol::none, Port{}, mark_of(entry)});
 }
 
-Plan Ledger::plan() {
-  Plan plan;
+void Ledger::plan(Plan& plan) {
+  plan.clear();
   for (const auto& key : std::exchange(dirty_servers_, {})) {
     ServerRow& row = servers_.at(key);
     row.dirty = false;
@@ -71,7 +74,6 @@ Plan Ledger::plan() {
   for (const auto phase : {Phase::shut_out, Phase::unrestrict})
     std::stable_sort(plan[phase].begin(), plan[phase].end(),
                      [&](const Operation& a, const Operation& b) { return place(b) < place(a); });
-  return plan;
 }
 
 void Ledger::plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan) {

@@ -14,6 +14,14 @@ std::size_t Plan::size() const {
   return size;
 }
 
+void Plan::clear() {
+  constexpr std::size_t kept = 8192;
+  for (auto& phase : phases) {
+    if (phase.capacity() > kept) phase = std::vector<Operation>();
+    phase.clear();
+  }
+}
+
 std::vector<Operation> Plan::flat() const {
   std::vector<Operation> all;
   all.reserve(size());

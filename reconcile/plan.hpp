@@ -40,6 +40,8 @@ struct Plan {
   }
   [[nodiscard]] bool empty() const;
   [[nodiscard]] std::size_t size() const;
+  // Empties it and keeps its room, unless that is far more than a piece of a cold start needs.
+  void clear();
   // All operations in the order of execution.
   [[nodiscard]] std::vector<Operation> flat() const;
 };

@@ -30,9 +30,9 @@ struct ListRule {
     if (falling_back) return candidate.fallback ? Standing::in : Standing::not_ready;
     if (!candidate.ready) return candidate.fallback ? Standing::terminating : Standing::not_ready;
     if (policy == TrafficPolicy::local) return Standing::in;
-    if (topology == Topology::same_node && !names(candidate.source->for_nodes, node_name))
+    if (topology == Topology::same_node && !names(*candidate.source->for_nodes, node_name))
       return Standing::hinted_elsewhere;
-    if (topology == Topology::same_zone && !names(candidate.source->for_zones, zone)) return Standing::hinted_elsewhere;
+    if (topology == Topology::same_zone && !names(*candidate.source->for_zones, zone)) return Standing::hinted_elsewhere;
     return Standing::in;
   }
 
@@ -64,7 +64,7 @@ std::vector<Candidate> merge_endpoints(std::span<const EndpointSlice* const> sli
         candidate.key = {endpoint.address, endpoint_port.port};
         candidate.ready = endpoint.ready;
         candidate.fallback = !endpoint.ready && endpoint.serving && endpoint.terminating;
-        candidate.local = !endpoint.node_name.empty() && endpoint.node_name == node_name;
+        candidate.local = !endpoint.node_name->empty() && *endpoint.node_name == node_name;
         candidate.source = &endpoint;
         candidates.push_back(candidate);
       }
@@ -94,10 +94,10 @@ Topology topology_of(std::span<const Candidate> candidates, std::string_view nod
   for (const auto& candidate : candidates) {
     if (!candidate.ready) continue;
     any = true;
-    all_nodes = all_nodes && !candidate.source->for_nodes.empty();
-    all_zones = all_zones && !candidate.source->for_zones.empty();
-    this_node = this_node || names(candidate.source->for_nodes, node_name);
-    this_zone = this_zone || (!zone.empty() && names(candidate.source->for_zones, zone));
+    all_nodes = all_nodes && !candidate.source->for_nodes->empty();
+    all_zones = all_zones && !candidate.source->for_zones->empty();
+    this_node = this_node || names(*candidate.source->for_nodes, node_name);
+    this_zone = this_zone || (!zone.empty() && names(*candidate.source->for_zones, zone));
   }
   if (any && all_nodes && this_node) return Topology::same_node;
   if (any && all_zones && this_zone) return Topology::same_zone;

@@ -24,6 +24,9 @@ class DryRunKernel final : public Kernel {
     return kernel_.observe(key);
   }
   Result<std::vector<SetEntry>> members(IpSet set) override { return kernel_.members(set); }
+  Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) override {
+    return kernel_.members(set, enough, into);
+  }
   Result<std::vector<LinkAddress>> addresses() override { return kernel_.addresses(); }
   int notification_fd() const override { return kernel_.notification_fd(); }
   std::vector<Notification> notifications() override { return kernel_.notifications(); }

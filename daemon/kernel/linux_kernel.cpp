@@ -49,7 +49,9 @@ Result<LinuxKernel> LinuxKernel::open() {
   if (!links) return fail(links.error());
   auto sets = IpSets::open();
   if (!sets) return fail(sets.error());
-  return LinuxKernel(std::move(*ipvs), std::move(*links), std::move(*sets));
+  auto reader = nl::SetReader::open();
+  if (!reader) return fail(reader.error());
+  return LinuxKernel(std::move(*ipvs), std::move(*links), std::move(*sets), std::move(*reader));
 }
 
 Result<void> LinuxKernel::prepare() {
@@ -95,21 +97,23 @@ Result<KernelState> LinuxKernel::observe() {
   for (const auto& [link, address, prefix] : *addresses)
     if (link == ipvs_link_name && !(address.family() == Family::ipv6 && address.is_link_local()))
       state.bound.push_back(address);
-  auto entries = sets_.list_all();
-  if (!entries) return fail(entries.error());
-  state.entries = std::move(*entries);
+  for (const auto& set : all_ip_sets()) {
+    const auto entries = members(set);
+    if (!entries && entries.error().code == Errc::not_found) continue;
+    if (!entries) return fail(entries.error());
+    state.entries.insert(state.entries.end(), entries->begin(), entries->end());
+  }
   return state;
 }
 
-Result<std::optional<ObservedVirtualServer>> LinuxKernel::observe(const VirtualServerKey& key) {
-  const auto server = ipvs_.get(key);
-  if (!server && server.error().code == Errc::not_found) return std::optional<ObservedVirtualServer>{};
-  if (!server) return fail(server.error());
-  ObservedVirtualServer found{server->server, {}};
-  const auto destinations = ipvs_.dump_destinations(
-      key, [&](const nl::DestinationRecord& record) { found.destinations.push_back(record.observed); });
-  if (!destinations) return fail(destinations.error());
-  return std::optional(std::move(found));
+Result<std::vector<SetEntry>> LinuxKernel::members(IpSet set) {
+  std::vector<SetEntry> members;
+  for (bool more = true; more;) {
+    const auto read = reader_.next(set, 1U << 20, members);
+    if (!read) return fail(read.error());
+    more = *read;
+  }
+  return members;
 }
 
 }  // namespace ipvsd

@@ -8,6 +8,7 @@
 #include "model/kernel.hpp"
 #include "netlink/ipvs.hpp"
 #include "netlink/links.hpp"
+#include "netlink/set_reader.hpp"
 
 namespace ipvsd {
 
@@ -23,8 +24,13 @@ class LinuxKernel final : public Kernel {
   Result<void> unprepare() override;
   std::vector<Failure> execute(std::span<const Operation> operations) override;
   Result<KernelState> observe() override;
-  Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) override;
-  Result<std::vector<SetEntry>> members(IpSet set) override { return sets_.list(set); }
+  Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) override {
+    return ipvs_.observe(key);
+  }
+  Result<std::vector<SetEntry>> members(IpSet set) override;
+  Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) override {
+    return reader_.next(set, enough, into);
+  }
   Result<std::vector<LinkAddress>> addresses() override { return links_.addresses(); }
   int notification_fd() const override { return links_.notification_fd(); }
   std::vector<Notification> notifications() override { return links_.notifications(); }
@@ -32,12 +38,13 @@ class LinuxKernel final : public Kernel {
   [[nodiscard]] nl::Ipvs& ipvs() { return ipvs_; }
 
  private:
-  LinuxKernel(nl::Ipvs ipvs, nl::Links links, IpSets sets)
-      : ipvs_(std::move(ipvs)), links_(std::move(links)), sets_(std::move(sets)) {}
+  LinuxKernel(nl::Ipvs ipvs, nl::Links links, IpSets sets, nl::SetReader reader)
+      : ipvs_(std::move(ipvs)), links_(std::move(links)), sets_(std::move(sets)), reader_(std::move(reader)) {}
 
   nl::Ipvs ipvs_;
   nl::Links links_;
   IpSets sets_;
+  nl::SetReader reader_;
 };
 
 }  // namespace ipvsd

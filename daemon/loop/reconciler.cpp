@@ -12,6 +12,8 @@ namespace {
 // Services recomputed before the loop looks at its other inputs again. A Service of ten endpoints costs the kernel
 // about 50 us, so this is some milliseconds.
 constexpr std::size_t services_per_step = 128;
+// Of a set, compared at a time: about a millisecond.
+constexpr std::size_t members_per_piece = 2048;
 // Between attempts to make the link and the sets anew, and to list addresses.
 constexpr std::chrono::seconds prepare_pause{1};
 
@@ -170,7 +172,8 @@ bool Reconciler::step(Instant now) {
   if (!due.empty())
     for (const auto& id : executor_.take_waiting()) ledger_.touch(id);
   counters_.retries += due.size();
-  executor_.execute(ledger_.plan(), now);
+  ledger_.plan(plan_);
+  executor_.execute(plan_, now);
   retries_.forget_settled();
   note_written();
   report_conflicts();
@@ -235,11 +238,8 @@ bool Reconciler::audit(std::size_t servers, std::size_t sets) {
     if (found && ledger_.observed(key, *found)) ++counters_.drift_servers;
   }
   const auto all_sets = all_ip_sets();
-  for (std::size_t i = 0; i < sets && audit_set_ < all_sets.size(); ++i, ++audit_set_) {
-    const IpSet set = all_sets[audit_set_];
-    const auto members = kernel_.members(set);
-    if (members) counters_.drift_entries += ledger_.observed(set, *members);
-  }
+  for (std::size_t i = 0; i < sets && audit_set_ < all_sets.size(); ++i)
+    if (audit_piece(all_sets[audit_set_])) ++audit_set_;
   if (audit_position_ < audit_servers_.size() || audit_set_ < all_sets.size()) return false;
   audit_position_ = audit_set_ = 0;
   audit_servers_.clear();
@@ -252,6 +252,27 @@ void Reconciler::look_again() {
   audit_position_ = audit_set_ = 0;
   (void)audit(SIZE_MAX, SIZE_MAX);
   addresses_stale_ = true;
+}
+
+// The next members of the set; true at its end. The numbers agree as a rule, and then nothing is held; else it is read
+// again as a whole.
+bool Reconciler::audit_piece(IpSet set) {
+  bool equal = false;
+  if (!set.carries_marks()) {
+    std::vector<SetEntry> members;
+    const auto more = kernel_.members(set, members_per_piece, members);
+    if (more) {
+      audit_seen_ += members.size();
+      audit_known_ += ledger_.known_members(members);
+      if (*more) return false;
+      equal = audit_seen_ == audit_known_ && audit_known_ == ledger_.actual_members(set);
+    }
+    audit_seen_ = audit_known_ = 0;
+    if (!more) return true;  // an error is never read as absence
+  }
+  if (equal) return true;
+  if (const auto members = kernel_.members(set)) counters_.drift_entries += ledger_.observed(set, *members);
+  return true;
 }
 
 bool Reconciler::idle() const {

@@ -41,8 +41,8 @@ class Reconciler {
   bool step(Instant now);
   // Removes drained destinations of the next `limit` virtual servers; returns whether all have had their turn.
   bool poll_drains(Instant now, std::size_t limit);
-  // Compares so many virtual servers and sets, the next ones, with the kernel, and repairs. Returns true at the end of
-  // a pass over everything.
+  // Compares so many virtual servers and sets (or pieces of a large one), the next ones, with the kernel, and repairs.
+  // Returns true at the end of a pass over everything.
   bool audit(std::size_t servers, std::size_t sets = 1);
 
   // The same for everything at once, addresses included: after somebody else has written here.
@@ -87,6 +87,7 @@ class Reconciler {
   void refresh_view();
   void recompute(const ObjectKey& service);
   void report_conflicts();
+  bool audit_piece(IpSet set);
   void report_wrong_families();
   void note_written();
 
@@ -99,6 +100,7 @@ class Reconciler {
   Marks marks_;
   Retries retries_;
   Executor executor_;
+  Plan plan_;  // of the last step; kept for its room
 
   std::set<LinkAddress> addresses_;  // of all links but kube-ipvs0
   NodeView view_;
@@ -120,6 +122,8 @@ class Reconciler {
   std::vector<VirtualServerKey> audit_servers_;
   std::size_t audit_position_ = 0;
   std::size_t audit_set_ = 0;
+  std::size_t audit_seen_ = 0;   // members of that set so far
+  std::size_t audit_known_ = 0;  // of these, known to be there
   Counters counters_;
 };
 

@@ -81,10 +81,10 @@ Json json_of(const Endpoint& endpoint) {
   Json json{{"addresses", {endpoint.address.to_string()}},
             {"conditions",
              {{"ready", endpoint.ready}, {"serving", endpoint.serving}, {"terminating", endpoint.terminating}}}};
-  if (!endpoint.node_name.empty()) json["nodeName"] = endpoint.node_name;
+  if (!endpoint.node_name->empty()) json["nodeName"] = *endpoint.node_name;
   if (!endpoint.pod.empty()) json["targetRef"] = {{"kind", "Pod"}, {"name", endpoint.pod}};
-  if (!endpoint.for_zones.empty()) json["hints"]["forZones"] = named(endpoint.for_zones);
-  if (!endpoint.for_nodes.empty()) json["hints"]["forNodes"] = named(endpoint.for_nodes);
+  if (!endpoint.for_zones->empty()) json["hints"]["forZones"] = named(*endpoint.for_zones);
+  if (!endpoint.for_nodes->empty()) json["hints"]["forNodes"] = named(*endpoint.for_nodes);
   return json;
 }
 

@@ -11,6 +11,7 @@ namespace ipvsd {
 
 struct Decoder::Buffers {
   simdjson::dom::parser parser;
+  CommonNames names;
 };
 
 Decoder::Decoder() : buffers_(std::make_unique<Buffers>()) {}
@@ -82,7 +83,7 @@ Rejected rejected(Kind kind, ObjectKey key, const Reading::Refusal& refusal) {
   return {std::move(key), refusal.path, Error{Errc::malformed, 0, fmt::format("{}: {}", text, refusal.text)}};
 }
 
-Object decode_kind(Kind kind, Origin origin, const JsonValue& root, const ObjectKey& key) {
+Object decode_kind(Kind kind, Origin origin, const JsonValue& root, const ObjectKey& key, CommonNames& names) {
   switch (kind) {
     case Kind::service: {
       Service service;
@@ -94,7 +95,7 @@ Object decode_kind(Kind kind, Origin origin, const JsonValue& root, const Object
     case Kind::endpoint_slice: {
       EndpointSlice slice;
       slice.key = key;
-      decode_endpoint_slice(root, slice);
+      decode_endpoint_slice(root, slice, names);
       if (origin == Origin::manifest) manifest_defaults(root, slice);
       return slice;
     }
@@ -106,13 +107,13 @@ Object decode_kind(Kind kind, Origin origin, const JsonValue& root, const Object
   return node;
 }
 
-DecodedObject decode(Kind kind, simdjson::dom::element element, Origin origin = Origin::server) {
+DecodedObject decode(Kind kind, simdjson::dom::element element, CommonNames& names, Origin origin = Origin::server) {
   Reading reading;
   const JsonValue root(reading, element);
   auto key = read_key(kind, origin, root);
   if (!reading.refused()) check_kind(kind, root);
   Object object;
-  if (!reading.refused()) object = decode_kind(kind, origin, root, key);
+  if (!reading.refused()) object = decode_kind(kind, origin, root, key, names);
   if (reading.refused()) return tl::unexpected(rejected(kind, std::move(key), reading.refusal()));
   return Decoded<Object>{std::move(object), reading.take_warnings()};
 }
@@ -173,7 +174,7 @@ DecodedObject Decoder::object(Kind kind, std::string_view json) {
   const auto error = buffers_->parser.parse(json.data(), json.size()).get(element);
   if (error != simdjson::SUCCESS)
     return tl::unexpected(rejected(kind, {}, {"", fmt::format("not valid JSON: {}", simdjson::error_message(error))}));
-  return decode(kind, element);
+  return decode(kind, element, buffers_->names);
 }
 
 ManifestObject Decoder::manifest(std::string_view json, std::string_view list_kind) {
@@ -199,7 +200,7 @@ ManifestObject Decoder::manifest(std::string_view json, std::string_view list_ki
     const bool listed = name.empty() && list_kind == fmt::format("{}List", to_string(kind));
     if (!listed && (name != to_string(kind) || version != api_version(kind))) continue;
     result.kind = kind;
-    result.object = decode(kind, element, Origin::manifest);
+    result.object = decode(kind, element, buffers_->names, Origin::manifest);
     return result;
   }
   result.other = excerpt(fmt::format("{} {}", version, name));
@@ -234,7 +235,7 @@ Result<WatchFrame> Decoder::watch_frame(Kind kind, std::string_view line) {
     frame.initial_events_end = annotations.field("k8s.io/initial-events-end").text() == "true";
     return frame;
   }
-  frame.object = decode(kind, object_element);
+  frame.object = decode(kind, object_element, buffers_->names);
   frame.key = *frame.object ? key_of((*frame.object)->object) : frame.object->error().key;
   return frame;
 }

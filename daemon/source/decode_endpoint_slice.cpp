@@ -29,15 +29,15 @@ std::vector<EndpointPort> decode_ports(const JsonValue& root) {
   return ports;
 }
 
-std::vector<std::string> decode_names(const JsonValue& list) {
-  std::vector<std::string> names;
+Shared<std::vector<std::string>> decode_names(const JsonValue& list, CommonNames& common) {
+  std::vector<std::string_view> names;
   list.each(
       [&](const JsonValue& item) {
         const auto name = item.field("name").name();
-        if (!name.empty()) names.emplace_back(name);
+        if (!name.empty()) names.push_back(name);
       },
       hint_limit);
-  return names;
+  return common.list(names);
 }
 
 // Of another family, it is kept in the slice's wrong_family if it is the first such.
@@ -57,7 +57,7 @@ std::optional<IpAddress> first_address(const JsonValue& item, EndpointSlice& sli
   return address;
 }
 
-std::vector<Endpoint> decode_endpoints(const JsonValue& root, EndpointSlice& slice) {
+std::vector<Endpoint> decode_endpoints(const JsonValue& root, EndpointSlice& slice, CommonNames& names) {
   std::vector<Endpoint> endpoints;
   const auto list = root.field("endpoints");
   list.each(
@@ -67,10 +67,10 @@ std::vector<Endpoint> decode_endpoints(const JsonValue& root, EndpointSlice& sli
         endpoint.ready = conditions.field("ready").boolean().value_or(true);
         endpoint.serving = conditions.field("serving").boolean().value_or(endpoint.ready);
         endpoint.terminating = conditions.field("terminating").boolean().value_or(false);
-        endpoint.node_name = item.field("nodeName").name();
+        endpoint.node_name = names.name(item.field("nodeName").name());
         const auto hints = item.field("hints");
-        endpoint.for_zones = decode_names(hints.field("forZones"));
-        endpoint.for_nodes = decode_names(hints.field("forNodes"));
+        endpoint.for_zones = decode_names(hints.field("forZones"), names);
+        endpoint.for_nodes = decode_names(hints.field("forNodes"), names);
         const auto target = item.field("targetRef");
         if (target.field("kind").text() == "Pod") endpoint.pod = target.field("name").name();
         const auto address = first_address(item, slice);
@@ -84,7 +84,7 @@ std::vector<Endpoint> decode_endpoints(const JsonValue& root, EndpointSlice& sli
 
 }  // namespace
 
-void decode_endpoint_slice(const JsonValue& root, EndpointSlice& slice) {
+void decode_endpoint_slice(const JsonValue& root, EndpointSlice& slice, CommonNames& names) {
   const auto metadata = root.field("metadata");
   const auto labels = metadata.field("labels");
   slice.ignored = is_ignored(labels);
@@ -98,7 +98,7 @@ void decode_endpoint_slice(const JsonValue& root, EndpointSlice& slice) {
   for (const auto family : families)
     if (type.text() == to_string(family)) {
       slice.family = family;
-      slice.endpoints = decode_endpoints(root, slice);
+      slice.endpoints = decode_endpoints(root, slice, names);
       return;
     }
   type.warn(fmt::format("slices of type {} are not served", type.text().substr(0, 32)));

@@ -2,13 +2,14 @@
 // in the value's Reading, and the object is then worthless.
 #pragma once
 
+#include "daemon/source/common_names.hpp"
 #include "daemon/source/json_value.hpp"
 #include "model/objects.hpp"
 
 namespace ipvsd {
 
 void decode_service(const JsonValue& root, Service& service);
-void decode_endpoint_slice(const JsonValue& root, EndpointSlice& slice);
+void decode_endpoint_slice(const JsonValue& root, EndpointSlice& slice, CommonNames& names);
 void decode_node(const JsonValue& root, Node& node);
 
 // Labels service.kubernetes.io/headless and service.kubernetes.io/service-proxy-name: tested for existence only.

@@ -8,7 +8,8 @@ namespace {
 using Verb = Ask::Verb;
 using End = Outcome::End;
 
-constexpr std::size_t batch_size = 256;
+// Small enough that its memory stays in the heap from batch to batch.
+constexpr std::size_t batch_size = 64;
 
 }  // namespace
 

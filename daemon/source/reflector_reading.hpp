@@ -24,7 +24,7 @@ class ReadingObserver {
   virtual void on_doubt(const std::string& problem) = 0;     // a part of an object that was left out
 };
 
-// Events leave in batches of at most 256; those of a watch at the latest when the bytes at hand have been
+// Events leave in batches of at most 64; those of a watch at the latest when the bytes at hand have been
 // read.
 class AnswerReading {
  public:

@@ -80,9 +80,9 @@ Result<void> FakeKernel::perform(Verb verb, const DestinationOf& of) {
 Result<void> FakeKernel::perform(Verb verb, const BoundAddress& bound) {
   if (!prepared_) return fail_errno(ENODEV, "fake");
   const bool changed = verb == Verb::add ? bound_.insert(bound.address).second : bound_.erase(bound.address) > 0;
-  if (changed)
+  if (changed && verb == Verb::remove)
     pending_.emplace_back(
-        AddressChange{verb == Verb::add, {std::string(ipvs_link_name), bound.address, bound.address.max_prefix()}});
+        AddressChange{false, {std::string(ipvs_link_name), bound.address, bound.address.max_prefix()}});
   return {};
 }
 
@@ -127,6 +127,13 @@ Result<std::vector<SetEntry>> FakeKernel::members(IpSet set) {
   std::copy_if(entries_.begin(), entries_.end(), std::back_inserter(members),
                [&](const SetEntry& entry) { return entry.set == set; });
   return members;
+}
+
+Result<bool> FakeKernel::members(IpSet set, std::size_t, std::vector<SetEntry>& into) {
+  const auto all = members(set);
+  if (!all) return fail(all.error());
+  into.insert(into.end(), all->begin(), all->end());
+  return false;
 }
 
 Result<std::vector<LinkAddress>> FakeKernel::addresses() {

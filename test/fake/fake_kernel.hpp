@@ -25,6 +25,7 @@ class FakeKernel final : public Kernel {
   Result<KernelState> observe() override;
   Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) override;
   Result<std::vector<SetEntry>> members(IpSet set) override;
+  Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) override;
   Result<std::vector<LinkAddress>> addresses() override;
   int notification_fd() const override { return event_.get(); }
   std::vector<Notification> notifications() override;

@@ -151,9 +151,9 @@ TEST_CASE("endpoints: conditions, addresses and hints") {
   CHECK(conditions(1) == "10.0.0.3 false false false");
   CHECK(conditions(2) == "10.0.0.4 false true true");
   CHECK(conditions(3) == "10.0.0.5 true true false");
-  CHECK(found.endpoints[2].node_name == "a");
-  CHECK(found.endpoints[3].for_zones == std::vector<std::string>{"z1", "z2"});
-  CHECK(found.endpoints[3].for_nodes == std::vector<std::string>{"n1"});
+  CHECK(*found.endpoints[2].node_name == "a");
+  CHECK(*found.endpoints[3].for_zones == std::vector<std::string>{"z1", "z2"});
+  CHECK(*found.endpoints[3].for_nodes == std::vector<std::string>{"n1"});
 }
 
 TEST_CASE("a slice of names has no endpoints, and says so") {

@@ -1,3 +1,6 @@
+#include <arpa/inet.h>
+#include <linux/netfilter/ipset/ip_set.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
 #include <catch2/catch.hpp>
 
@@ -6,6 +9,7 @@
 
 #include "netlink/ipvs_codec.hpp"
 #include "netlink/links.hpp"
+#include "netlink/set_reader.hpp"
 #include "netlink/socket.hpp"
 #include "test/unit/captured.hpp"
 #include "test/unit/objects.hpp"
@@ -113,4 +117,43 @@ TEST_CASE("links say what they are") {
   batch.finish(0);
   MessageCursor messages(batch.bytes());
   CHECK(decode_link(messages.next()->payload) == Link{9, "kube-ipvs0", "dummy"});
+}
+
+TEST_CASE("members of a set are read from its listing, and never from half of it") {
+  const IpSet set{SetKind::cluster_ip, Family::ipv4};
+  const auto entry = ip_port_entry(set, ip("10.96.0.1"), Protocol::tcp, Port{443});
+  Batch batch(1);
+  batch.begin(0, 0, nfgenmsg{AF_INET, NFNETLINK_V0, 0});
+  batch.attribute(IPSET_ATTR_SETNAME, set.name());
+  const auto list = batch.begin_nested(IPSET_ATTR_ADT);
+  for (int i = 0; i < 2; ++i) {
+    const auto data = batch.begin_nested(IPSET_ATTR_DATA);
+    const auto address = batch.begin_nested(IPSET_ATTR_IP);
+    batch.attribute(IPSET_ATTR_IPADDR_IPV4 | NLA_F_NET_BYTEORDER, entry.address.bytes());
+    batch.end_nested(address);
+    batch.attribute(IPSET_ATTR_PORT | NLA_F_NET_BYTEORDER, nl::bytes_of(htons(entry.port.number)));
+    batch.attribute(IPSET_ATTR_PROTO, nl::bytes_of(entry.protocol));
+    batch.end_nested(data);
+  }
+  batch.end_nested(list);
+  batch.finish(0);
+  MessageCursor messages(batch.bytes());
+  const auto payload = messages.next()->payload;
+
+  std::vector<SetEntry> found;
+  const auto visit = [&](const SetEntry& member) { found.push_back(member); };
+  REQUIRE(decode_members(payload, set, visit));
+  CHECK(found == std::vector{entry, entry});
+  // An address of the other family is no address of this set.
+  CHECK_FALSE(decode_members(payload, {SetKind::cluster_ip, Family::ipv6}, visit));
+
+  std::mt19937 random(7);
+  for (std::size_t size = 0; size < payload.size(); ++size) (void)decode_members(payload.first(size), set, visit);
+  for (int i = 0; i < 2000; ++i) {
+    std::vector<std::uint8_t> scrambled(payload.begin(), payload.end());
+    for (unsigned n = random() % 8 + 1; n > 0; --n)
+      scrambled[random() % scrambled.size()] = static_cast<std::uint8_t>(random());
+    (void)decode_members(scrambled, set, visit);
+  }
+  CHECK_FALSE(decode_members({}, set, visit));
 }

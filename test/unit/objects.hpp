@@ -24,7 +24,7 @@ inline Endpoint endpoint(const std::string& address, bool ready = true, const st
   Endpoint result;
   result.address = ip(address);
   result.ready = result.serving = ready;
-  result.node_name = node;
+  result.node_name = Shared(std::string(node));
   return result;
 }
 

@@ -52,8 +52,8 @@ Endpoint random_endpoint(std::mt19937& random, bool ipv6) {
       endpoint((ipv6 ? "fd00:10:244::" : "10.244.1.") + place, random() % 4 != 0, random() % 2 == 0 ? "here" : "there");
   one.terminating = random() % 4 == 0;
   one.serving = one.ready || random() % 2 == 0;
-  if (random() % 4 != 0) one.for_zones = {random() % 2 == 0 ? "a" : "b"};
-  if (random() % 8 == 0) one.for_nodes = {random() % 2 == 0 ? "here" : "there"};
+  if (random() % 4 != 0) one.for_zones = Shared(std::vector<std::string>{random() % 2 == 0 ? "a" : "b"});
+  if (random() % 8 == 0) one.for_nodes = Shared(std::vector<std::string>{random() % 2 == 0 ? "here" : "there"});
   return one;
 }
 

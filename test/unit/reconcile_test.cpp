@@ -104,6 +104,18 @@ TEST_CASE("the cluster's own Services go first") {
   CHECK(state.take_touched() == ObjectKey{"default", "web"});
 }
 
+TEST_CASE("what changes after it was written does not wait behind a cold start") {
+  ClusterState state("here");
+  auto web = cluster_ip_service("web", "10.96.0.9");
+  state.apply(Upsert{web});
+  CHECK(state.take_touched() == web.key);
+  for (int i = 0; i < 50; ++i)
+    state.apply(Upsert{cluster_ip_service("app-" + std::to_string(i), "10.96.1." + std::to_string(i + 1))});
+  state.apply(Upsert{slice("web", {endpoint("10.244.1.1")})});
+  CHECK(state.take_touched() == web.key);
+  CHECK(state.touched() == 50);
+}
+
 TEST_CASE("a VIP is built so that it is never live half done, and taken down in reverse") {
   Ledger ledger({});
   ledger.start_pruning();

@@ -99,8 +99,12 @@ TEST_CASE("hints narrow the cluster list only when all ready endpoints agree to 
   }));
   const auto make = [](const std::string& address, const Hinted& hints) {
     Endpoint result = endpoint(address, true, "there");
-    for (const char zone : hints.zones) result.for_zones.push_back(std::string("zone-") + zone);
-    for (const char node : hints.nodes) result.for_nodes.push_back(node == 'h' ? "here" : "other");
+    std::vector<std::string> zones;
+    std::vector<std::string> nodes;
+    for (const char zone : hints.zones) zones.push_back(std::string("zone-") + zone);
+    for (const char node : hints.nodes) nodes.push_back(node == 'h' ? "here" : "other");
+    result.for_zones = Shared(zones);
+    result.for_nodes = Shared(nodes);
     return result;
   };
   const std::vector slices{slice("web", {make("10.244.1.1", first), make("10.244.1.2", second)})};

@@ -1,0 +1,32 @@
+// The benchmarks, one function each. All throw std::runtime_error where they cannot measure.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "bench/objects.hpp"
+#include "model/kernel.hpp"
+
+namespace ipvsd::bench {
+
+struct Options {
+  std::string where;      // "outside", "vm"
+  std::string directory;  // with the lists
+  Cluster cluster;
+  std::optional<double> floor;  // measured on a fresh kernel before
+};
+
+void cold_start(const Options& options);
+void change(const Options& options);
+void memory(const Options& options);
+void churn(const Options& options);
+void decode(const Options& options);
+void pure(const Options& options);  // desired, diff, encode
+void observe(const Options& options);
+
+// The least that the operations of cold_start cost.
+void floor_cold_start(const Options& options);
+
+}  // namespace ipvsd::bench

@@ -1,0 +1,83 @@
+// The daemon's path from LIST bytes in files to acknowledged operations, driven without its threads.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <string>
+
+#include "daemon/loop/reconciler.hpp"
+
+namespace ipvsd::bench {
+
+[[nodiscard]] Policy policy();
+
+// Where events of the reading go: straight into a reconciler.
+class DirectSink final : public EventSink {
+ public:
+  explicit DirectSink(Reconciler& reconciler) : reconciler_(reconciler) {}
+  void push(std::vector<ClusterEvent> events) override {
+    for (auto& event : events) reconciler_.apply(std::move(event));
+  }
+
+ private:
+  Reconciler& reconciler_;
+};
+
+// Reads the three lists of `directory` in pieces of 64 KiB, as they come from a connection. Throws std::runtime_error.
+void read_lists(const std::string& directory, EventSink& sink);
+void read_list(Kind kind, const std::string& path, EventSink& sink);
+
+[[nodiscard]] inline double seconds(std::chrono::steady_clock::duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+// A kernel that passes everything on and takes down when operations were executed.
+class WatchedKernel final : public Kernel {
+ public:
+  using Clock = std::chrono::steady_clock;
+  explicit WatchedKernel(Kernel& kernel) : kernel_(kernel) {}
+
+  Result<void> prepare() override { return kernel_.prepare(); }
+  Result<void> unprepare() override { return kernel_.unprepare(); }
+  std::vector<Failure> execute(std::span<const Operation> operations) override;
+  Result<KernelState> observe() override { return kernel_.observe(); }
+  Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) override {
+    ++observations;
+    return kernel_.observe(key);
+  }
+  Result<std::vector<SetEntry>> members(IpSet set) override {
+    ++observations;
+    return kernel_.members(set);
+  }
+  Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) override {
+    ++observations;
+    return kernel_.members(set, enough, into);
+  }
+  Result<std::vector<LinkAddress>> addresses() override { return kernel_.addresses(); }
+  int notification_fd() const override { return kernel_.notification_fd(); }
+  std::vector<Notification> notifications() override {
+    const auto from = Clock::now();
+    auto heard = kernel_.notifications();
+    listening += seconds(Clock::now() - from);
+    return heard;
+  }
+
+  std::uint64_t operations = 0;
+  std::uint64_t failures = 0;
+  std::uint64_t observations = 0;
+  double inside = 0;                   // seconds in execute()
+  double listening = 0;                // seconds in notifications()
+  std::array<double, 3> by_channel{};  // IPVS, addresses, sets
+  Clock::time_point first{};
+  Clock::time_point last{};
+  std::function<void(std::span<const Operation>)> executed;  // after each execute()
+
+ private:
+  Kernel& kernel_;
+};
+
+// Steps until everything is written; hands notifications over between steps, as the loop does. Throws where something
+// cannot be written.
+void settle(Reconciler& reconciler, Kernel& kernel);
+
+}  // namespace ipvsd::bench

@@ -1,0 +1,74 @@
+#include "bench/running_loop.hpp"
+
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <stdexcept>
+
+#include "bench/meter.hpp"
+#include "daemon/source/reflector_reading.hpp"
+
+namespace ipvsd::bench {
+namespace {
+
+class Nobody final : public ReadingObserver {
+ public:
+  void on_answered(Ask::Verb) override {}
+  void on_delivered(std::size_t) override {}
+  void on_list_complete() override {}
+  void on_rejected(const std::string&) override {}
+  void on_doubt(const std::string&) override {}
+};
+
+}  // namespace
+
+RunningLoop::RunningLoop(Reconciler& reconciler, Kernel& kernel)
+    : health_(Moment::now()),
+      metrics_("bench"),
+      end_(::eventfd(0, EFD_CLOEXEC)),
+      loop_({reconciler, kernel, inbox_, health_, metrics_, end_.get(), [] { return true; }, [](const Node*) {},
+             [] { return std::vector<WatchStatus>{}; }},
+            {.once = false, .audit_period = std::chrono::hours(24 * 365)}) {
+  for (std::size_t kind = 0; kind < sockets_.size(); ++kind) {
+    int pair[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) throw std::runtime_error("socketpair");
+    sockets_[kind][0] = Fd(pair[0]);
+    sockets_[kind][1] = Fd(pair[1]);
+    readers_[kind] = std::thread([this, kind] { read(kind); });
+  }
+  runner_ = std::thread([this] { (void)loop_.run(); });
+}
+
+RunningLoop::~RunningLoop() {
+  for (auto& pair : sockets_) ::shutdown(pair[0].get(), SHUT_RDWR);
+  for (auto& reader : readers_) reader.join();
+  (void)::eventfd_write(end_.get(), 1);
+  runner_.join();
+}
+
+void RunningLoop::read(std::size_t kind) {
+  Ask ask;
+  ask.verb = Ask::Verb::watch;
+  ReflectorState state;
+  Nobody nobody;
+  AnswerReading reading(static_cast<Kind>(kind), ask, 16U << 20, inbox_, state, nobody);
+  std::vector<char> piece(16U << 10);
+  for (;;) {
+    const ssize_t size = ::recv(sockets_[kind][1].get(), piece.data(), piece.size(), 0);
+    if (size <= 0 || !reading.receive({piece.data(), static_cast<std::size_t>(size)})) return;
+  }
+}
+
+void RunningLoop::write(Kind kind, std::string_view frames) {
+  const int socket = sockets_[static_cast<std::size_t>(kind)][0].get();
+  if (::send(socket, frames.data(), frames.size(), 0) != static_cast<ssize_t>(frames.size()))
+    throw std::runtime_error("the reader has ended");
+}
+
+double RunningLoop::cpu() {
+  double sum = thread_cpu(runner_.native_handle());
+  for (auto& reader : readers_) sum += thread_cpu(reader.native_handle());
+  return sum;
+}
+
+}  // namespace ipvsd::bench

@@ -1,0 +1,38 @@
+// The daemon's threads between a watch's socket and the kernel: a reader as a reflector has it, and the loop.
+#pragma once
+
+#include <atomic>
+#include <thread>
+
+#include "bench/pipeline.hpp"
+#include "daemon/loop/loop.hpp"
+
+namespace ipvsd::bench {
+
+class RunningLoop {
+ public:
+  // The reconciler is synced, so that the loop has nothing to do yet. No audits.
+  RunningLoop(Reconciler& reconciler, Kernel& kernel);
+  // Ends both threads; returns when they have.
+  ~RunningLoop();
+
+  // What the server would send.
+  void write(Kind kind, std::string_view frames);
+
+  // CPU seconds of the reader and of the loop.
+  [[nodiscard]] double cpu();
+
+ private:
+  void read(std::size_t kind);
+
+  Inbox inbox_;
+  HealthState health_;
+  Metrics metrics_;
+  Fd end_;
+  Loop loop_;
+  std::array<std::array<Fd, 2>, 2> sockets_;  // by kind: ours, the reader's
+  std::array<std::thread, 2> readers_;
+  std::thread runner_;
+};
+
+}  // namespace ipvsd::bench
