@@ -88,7 +88,7 @@ const std::map<std::string, std::vector<std::string>> wrong_values{
     {"ipvsd.iptablesBackend", {"iptables", "NFT"}},
     {"ipvsd.rulesAuditPeriod", {"-1s", "1ms", "soon"}},
     {"ipvsd.auditPeriod", {"-1s", "1ms", "soon"}},
-    {"ipvsd.ctlSocket", {"run/ctl.sock", "yes", "@abstract"}},
+    {"ipvsd.ctlSocket", {"run/ctl.sock", "yes", "\"@abstract\""}},
     {"enableProfiling", {"maybe"}},
     {"showHiddenMetricsForVersion", {"one", "\"1\""}},
     {"clientConnection.qps", {"fast"}},
