@@ -85,8 +85,10 @@ Rendering rendering(const DumpOptions& options, const Names& names, const Observ
 ObserveOptions what_to_observe(const DumpOptions& options) {
   if (options.format == Format::ipvsadm || options.format == Format::dot) return {};
   const bool everything = options.selection.everything();
-  return {options.members || !everything ? SetDetail::members : SetDetail::counts, options.rules || everything,
-          everything};
+  return {.sets = options.members || !everything ? SetDetail::members : SetDetail::counts,
+          .addresses = true,
+          .rules = options.rules || everything,
+          .settings = everything};
 }
 
 Result<void> write_connections(const DumpOptions& options, const Rendering& render, const Output& out) {

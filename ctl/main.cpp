@@ -15,8 +15,8 @@ namespace {
 // In the order of --help.
 std::vector<ctl::Command> declare_commands(CLI::App& app) {
   return {
-      ctl::declare_dump(app), ctl::declare_diff(app),  ctl::declare_explain(app),    ctl::declare_status(app),
-      ctl::declare_top(app),  ctl::declare_watch(app), ctl::declare_completion(app),
+      ctl::declare_dump(app), ctl::declare_diff(app),  ctl::declare_explain(app), ctl::declare_status(app),
+      ctl::declare_top(app),  ctl::declare_watch(app), ctl::declare_ui(app),      ctl::declare_completion(app),
   };
 }
 
@@ -31,7 +31,7 @@ int end_of_parsing(const CLI::App& app, const CLI::ParseError& error) {
 
 int run(int argc, char** argv) {
   CLI::App app("Shows what IPVS on this node does", "kube-ipvsctl");
-  app.set_version_flag("--version", fmt::format("kube-ipvsctl {}", version), "print the version and end");
+  app.set_version_flag("--version", fmt::format("kube-ipvsctl {}", version_with_revision), "print the version and end");
   app.set_help_flag("-h,--help", "print this and end");
   app.require_subcommand(0, 1);
   const auto commands = declare_commands(app);

@@ -7,12 +7,14 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <fstream>
 #include <random>
 #include <thread>
 
+#include "daemon/check/preflight.hpp"
 #include "daemon/config/config_file.hpp"
 #include "daemon/config/config_watch.hpp"
 #include "daemon/config/family_check.hpp"
@@ -27,12 +29,13 @@
 #include "daemon/loop/flow_sweeper.hpp"
 #include "daemon/loop/loop.hpp"
 #include "daemon/loop/node_policy.hpp"
+#include "daemon/loop/proxy_watch.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 #include "daemon/loop/sole_writer.hpp"
 #include "daemon/report/event_recorder.hpp"
 #include "daemon/report/reasons.hpp"
-#include "daemon/serve/ctl_resources.hpp"
 #include "daemon/serve/health_check_server.hpp"
+#include "daemon/serve/ctl_resources.hpp"
 #include "daemon/serve/other_proxy.hpp"
 #include "daemon/serve/server.hpp"
 #include "daemon/serve/start_retry.hpp"
@@ -159,6 +162,16 @@ struct RunningSource {
   }
 };
 
+FlowSweeper::Report report_flows(Metrics& metrics) {
+  return [&metrics, before = std::string()](const FlowSweeper::Pass& pass) mutable {
+    metrics.conntrack_cleaned(pass.family, pass.took, pass.swept.deleted);
+    const auto text = pass.swept.error ? pass.swept.error->message() : std::string();
+    if (!text.empty() && text != before) warn(text + "; will retry");
+    before = text;
+    if (pass.swept.deleted > 0) spdlog::debug("deleted {} stale {} flows", pass.swept.deleted, to_string(pass.family));
+  };
+}
+
 // What somebody said last, for another thread to repeat.
 class LastWords {
  public:
@@ -176,16 +189,6 @@ class LastWords {
   std::string text_;
 };
 
-FlowSweeper::Report report_flows(Metrics& metrics) {
-  return [&metrics, before = std::string()](const FlowSweeper::Pass& pass) mutable {
-    metrics.conntrack_cleaned(pass.family, pass.took, pass.swept.deleted);
-    const auto text = pass.swept.error ? pass.swept.error->message() : std::string();
-    if (!text.empty() && text != before) warn(text + "; will retry");
-    before = text;
-    if (pass.swept.deleted > 0) spdlog::debug("deleted {} stale {} flows", pass.swept.deleted, to_string(pass.family));
-  };
-}
-
 int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
   DryRunKernel observed(kernel, [](const Operation& operation) { fmt::print("{}\n", to_string(operation)); });
   Inbox inbox;
@@ -202,9 +205,8 @@ int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, L
   return ended ? 0 : give_up(ended.error());
 }
 
-int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, const Fd& signals) {
-  const Config& config = flags.config;
-  Iptables iptables(forced_backend(config));
+// The families that have an iptables backend. IPv4 must; without one for IPv6 there are no IPv6 Services.
+Result<std::vector<Family>> served_families(Iptables& iptables) {
   std::vector<Family> served;
   for (const auto family : families) {
     const auto backend = iptables.backend(family);
@@ -213,11 +215,21 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
     } else if (family == Family::ipv6 &&
                (backend.error().code == Errc::unsupported || backend.error().code == Errc::not_found)) {
       spdlog::warn("{}: no IPv6 Services on this node", backend.error().message());
-      policy.serves[static_cast<std::size_t>(family)] = false;
     } else {
-      return give_up(backend.error());
+      return fail(backend.error());
     }
   }
+  return served;
+}
+
+int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, const Fd& signals) {
+  const Config& config = flags.config;
+  Iptables iptables(forced_backend(config));
+  const auto served = served_families(iptables);
+  if (!served) return give_up(served.error());
+  for (const auto family : families)
+    policy.serves[static_cast<std::size_t>(family)] =
+        std::find(served->begin(), served->end(), family) != served->end();
   const auto check = check_families(config, policy.serves);
   for (const auto& text : check.warnings) warn(text);
   if (check.fatal) return give_up({Errc::unsupported, 0, *check.fatal});
@@ -257,23 +269,39 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   Reconciler reconciler(kernel, policy, config.bind_address, std::random_device{}(), warn);
   if (const auto started = reconciler.start(); !started) return give_up(started.error());
 
-  LastWords rules_error;
+  ProxyWatch others([&] { return another_proxy_beside_us(config); }, std::chrono::seconds(2),
+                    [&](const std::optional<std::string>& other) {
+                      metrics.set_other_proxy(other.has_value());
+                      if (other) spdlog::warn("{}: writing nothing more until it ends", *other);
+                      if (!other) spdlog::info("the other proxy has ended; looking at everything again");
+                      inbox.wake();
+                    });
   auto conntrack = nl::Conntrack::open();
   if (!conntrack)
     spdlog::warn("{}: UDP clients may keep to what their Service was before", conntrack.error().message());
   std::optional<FlowSweeper> flows;
   if (conntrack) flows.emplace(*conntrack, report_flows(metrics));
 
-  RulesKeeper rules(std::move(iptables), config.own.rules_audit_period, [&](Family family, const Result<bool>& wrote) {
-    if (!wrote) warn(wrote.error().message() + "; will retry");
-    rules_error.set(wrote ? "" : wrote.error().message());
-    if (!wrote) metrics.restore_failed(family);
-    if (!wrote || *wrote) metrics.rules_written(family, wrote.has_value());
-    if (wrote && *wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));
-    inbox.wake();
-  });
+  LastWords rules_error;
+  RulesKeeper rules(
+      std::move(iptables), config.own.rules_audit_period,
+      [&](Family family, const Result<bool>& wrote) {
+        if (!wrote) warn(wrote.error().message() + "; will retry");
+        rules_error.set(wrote ? "" : wrote.error().message());
+        if (!wrote) metrics.restore_failed(family);
+        if (!wrote || *wrote) metrics.rules_written(family, wrote.has_value());
+        if (wrote && *wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));
+        inbox.wake();
+      },
+      [&] { return others.alone(); });
+  std::optional<std::string> told;
   const auto want_rules = [&](const Node* node) {
-    for (const auto family : served) rules.want(family, rules_config(config, node, family));
+    if (node != nullptr) {
+      auto wrong = check_pod_cidrs(config, node->pod_cidrs, policy.serves);
+      if (wrong && wrong != told) warn(*wrong);
+      told = std::move(wrong);
+    }
+    for (const auto family : *served) rules.want(family, rules_config(config, node, family));
   };
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
@@ -293,7 +321,7 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
                health_checks.publish(std::move(changes), addresses);
              },
              [&](const ServiceNotice& notice) { record(notice_event(notice)); },
-             [&](const LoopView& view) { return questions.answer_one(view); }},
+             [&](const LoopView& view) { return questions.answer_one(view); }, [&] { return others.alone(); }},
             {.once = flags.once, .audit_period = config.own.audit_period});
   const CtlFacts facts{version,
                        policy,
@@ -321,6 +349,9 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
 
 // What needs privileges beyond CAP_NET_ADMIN, for an init container.
 int init_only(const Flags& flags, const Policy& policy, LinuxKernel& kernel) {
+  // iptables-legacy needs a module that only its own program loads.
+  Iptables iptables(forced_backend(flags.config));
+  if (const auto served = served_families(iptables); !served) return give_up(served.error());
   if (const auto probed = kernel.ipvs().probe_scheduler(policy.scheduler.name); !probed) return give_up(probed.error());
   const bool all_set = set_kernel_parameters(flags.config, kernel, policy.node_name, [](const Event&) {});
   if (all_set) spdlog::info("set what needs privileges; ending (--init-only)");
@@ -371,9 +402,10 @@ int run(int argc, char** argv) {
     return flags.error().status;
   }
   if (flags->version) {
-    fmt::print("kube-ipvsd {}\n", version);
+    fmt::print("kube-ipvsd {}\n", version_with_revision);
     return 0;
   }
+  if (flags->check) return check::preflight(*flags, node_name(flags->config, hostname()), read_access(*flags));
   spdlog::set_default_logger(spdlog::stderr_logger_mt("kube-ipvsd"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   spdlog::set_level(static_cast<spdlog::level::level_enum>(flags->log_level));

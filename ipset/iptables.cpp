@@ -8,7 +8,6 @@
 #include <fstream>
 #include <vector>
 
-#include "ipset/audit.hpp"
 #include "os/process.hpp"
 
 namespace ipvsd {
@@ -83,19 +82,6 @@ Result<void> run_restore(IptablesBackend backend, Family family, const std::stri
   return {};
 }
 
-// How sure it is that the node uses this backend.
-enum class Evidence : std::uint8_t { none, rules, kubernetes };
-
-Evidence evidence_in(const std::vector<SavedTable>& tables) {
-  auto evidence = Evidence::none;
-  for (const auto& table : tables) {
-    for (const auto& chain : table.chains)
-      if (chain.starts_with("KUBE-") && chain != probe_chain) return Evidence::kubernetes;
-    if (!table.rules.empty()) evidence = Evidence::rules;
-  }
-  return evidence;
-}
-
 // Whether the kernel does NAT this way. Listing is proof for legacy, which loads the table for it; nft lists tables
 // that it cannot create, so there a chain is made and removed again.
 Result<void> probe(IptablesBackend backend, Family family) {
@@ -129,7 +115,7 @@ bool legacy_tables_loaded(Family family) {
 
 struct Candidate {
   IptablesBackend backend;
-  Evidence evidence;
+  RuleEvidence evidence;
 };
 
 Result<IptablesBackend> detect(Family family) {
@@ -144,12 +130,7 @@ Result<IptablesBackend> detect(Family family) {
     if (error.code != Errc::not_found && error.code != Errc::unsupported) worst = error.code;
   };
   for (const auto backend : {IptablesBackend::nft, IptablesBackend::legacy}) {
-    if (backend == IptablesBackend::legacy && !legacy_tables_loaded(family)) {
-      candidates.push_back({backend, Evidence::none});
-      continue;
-    }
-    const auto text = run_save(backend, family);
-    const auto tables = text ? parse_save(*text) : fail(text.error());
+    const auto tables = saved_tables(backend, family);
     if (tables)
       candidates.push_back({backend, evidence_in(*tables)});
     else
@@ -170,6 +151,22 @@ Result<IptablesBackend> detect(Family family) {
 }
 
 }  // namespace
+
+RuleEvidence evidence_in(const std::vector<SavedTable>& tables) {
+  auto evidence = RuleEvidence::none;
+  for (const auto& table : tables) {
+    for (const auto& chain : table.chains)
+      if (chain.starts_with("KUBE-") && chain != probe_chain) return RuleEvidence::kubernetes;
+    if (!table.rules.empty()) evidence = RuleEvidence::rules;
+  }
+  return evidence;
+}
+
+Result<std::vector<SavedTable>> saved_tables(IptablesBackend backend, Family family) {
+  if (backend == IptablesBackend::legacy && !legacy_tables_loaded(family)) return {};
+  const auto text = run_save(backend, family);
+  return text ? parse_save(*text) : fail(text.error());
+}
 
 std::string_view to_string(IptablesBackend backend) { return backend == IptablesBackend::nft ? "nft" : "legacy"; }
 

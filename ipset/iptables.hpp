@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "ipset/audit.hpp"
 #include "ipset/rules.hpp"
 
 namespace ipvsd {
@@ -16,6 +17,14 @@ namespace ipvsd {
 // plugin and this daemon share chains.
 enum class IptablesBackend : std::uint8_t { nft, legacy };
 [[nodiscard]] std::string_view to_string(IptablesBackend backend);
+
+// How sure a backend's rules make it that the node uses this backend.
+enum class RuleEvidence : std::uint8_t { none, rules, kubernetes };
+[[nodiscard]] RuleEvidence evidence_in(const std::vector<SavedTable>& tables);
+
+// What a backend holds of a family, by reading alone; nothing where the kernel has no legacy tables loaded, because
+// reading would load them. Errors as Iptables::save().
+[[nodiscard]] Result<std::vector<SavedTable>> saved_tables(IptablesBackend backend, Family family);
 
 class Iptables {
  public:

@@ -404,8 +404,13 @@ std::vector<DestinationKey> Ledger::wanted(const VirtualServerKey& key) const {
   std::vector<DestinationKey> keys;
   const auto row = servers_.find(key);
   if (row == servers_.end() || row->second.claims.empty()) return keys;
-  for (const auto& destination : row->second.claims.front().destinations) keys.push_back(destination.key);
-  return keys;
+  const Claim& claim = row->second.claims.front();
+  for (const auto& destination : claim.destinations) keys.push_back(destination.key);
+  if (claim.outside == Mark{}) return keys;
+  const auto outside = wanted({IpAddress::any(key.family()), Protocol::none, Port{}, claim.outside.value});
+  std::vector<DestinationKey> all;
+  std::set_union(keys.begin(), keys.end(), outside.begin(), outside.end(), std::back_inserter(all));
+  return all;
 }
 
 bool Ledger::awaits_binding(const IpAddress& address) const {
@@ -428,6 +433,7 @@ Ledger::Size Ledger::actual_size() const {
 bool Ledger::is_written(const ServerRow& row) const {
   const auto& claim = row.claims.front();
   if (!row.actual || *row.actual != claim.server || doubtful_servers_.contains(claim.server.key)) return false;
+  if (row.actual_outside != claim.outside || row.outside_doubtful) return false;
   auto have = row.actual_destinations.begin();
   for (const auto& want : claim.destinations) {
     for (; have != row.actual_destinations.end() && have->key < want.key; ++have)

@@ -100,7 +100,7 @@ class Ledger {
   // Whether it is, may be, or should be in the kernel.
   [[nodiscard]] bool knows(const VirtualServerKey& key) const { return servers_.contains(key); }
   [[nodiscard]] bool has_destinations(const VirtualServerKey& key) const;  // actual ones
-  // What the rightful claimant wants behind it, sorted; nothing where nobody claims it.
+  // What the rightful claimant wants behind it, for outside clients too, sorted; nothing where nobody claims it.
   [[nodiscard]] std::vector<DestinationKey> wanted(const VirtualServerKey& key) const;
   // The address is desired on kube-ipvs0, and not known to be there.
   [[nodiscard]] bool awaits_binding(const IpAddress& address) const;

@@ -10,16 +10,6 @@ void sort_unique(std::vector<IpAddress>& addresses) {
   addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
 }
 
-std::vector<IpAddress> first_of_each_family(const std::vector<IpAddress>& addresses) {
-  std::vector<IpAddress> first;
-  for (const auto family : families) {
-    const auto found = std::find_if(addresses.begin(), addresses.end(),
-                                    [&](const IpAddress& address) { return address.family() == family; });
-    if (found != addresses.end()) first.push_back(*found);
-  }
-  return first;
-}
-
 bool knows_outside(const Policy& policy, const Node* node, Family family) {
   if (!policy.by_pod_cidrs) return policy.knows_outside[static_cast<std::size_t>(family)];
   return node != nullptr && std::any_of(node->pod_cidrs.begin(), node->pod_cidrs.end(),
@@ -41,14 +31,23 @@ bool NodeView::has_elsewhere(const IpAddress& address) const {
   return std::binary_search(elsewhere.begin(), elsewhere.end(), address);
 }
 
+std::vector<IpAddress> primary_addresses(const std::optional<IpAddress>& configured, const Node* node) {
+  if (configured) return {*configured};
+  std::vector<IpAddress> first;
+  if (node == nullptr) return first;
+  for (const auto family : families) {
+    const auto found = std::find_if(node->addresses.begin(), node->addresses.end(),
+                                    [&](const IpAddress& address) { return address.family() == family; });
+    if (found != node->addresses.end()) first.push_back(*found);
+  }
+  return first;
+}
+
 NodeView node_view(const Policy& policy, const Node* node, const std::optional<IpAddress>& bind_address,
                    const std::vector<LinkAddress>& addresses) {
   NodeView view;
   if (node != nullptr) view.zone = node->zone;
-  if (bind_address)
-    view.primary = {*bind_address};
-  else if (node != nullptr)
-    view.primary = first_of_each_family(node->addresses);
+  view.primary = primary_addresses(bind_address, node);
   for (const auto family : families)
     view.marks_outside[static_cast<std::size_t>(family)] =
         policy.outside_mask != 0 && knows_outside(policy, node, family);

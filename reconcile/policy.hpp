@@ -41,6 +41,9 @@ struct NodeView {
   friend bool operator==(const NodeView&, const NodeView&) = default;
 };
 
+// A configured address, or else the first of each family of the Node's, which may be absent.
+[[nodiscard]] std::vector<IpAddress> primary_addresses(const std::optional<IpAddress>& configured, const Node* node);
+
 // The node's addresses on its links (kube-ipvs0 included) -> the view. Loopback addresses never serve NodePorts, nor do
 // IPv6 link-local ones. With CIDRs of one family only, the other family serves no NodePorts (kube-proxy would serve all
 // of its addresses). `node` may be null: nothing is known of it yet. `bind_address`, the configured one, replaces its

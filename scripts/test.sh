@@ -75,6 +75,13 @@ else
 fi
 
 echo
+echo "== chart"
+rm -f build/meson-logs/testlog.json
+meson test -C build --no-rebuild --print-errorlogs --timeout-multiplier 5 --suite chart
+/usr/bin/python3 scripts/tally.py build/meson-logs/testlog.json | tee "$log/tally"
+count "$log/tally" "the chart"
+
+echo
 echo "== kernel"
 test/kernel/run.sh 2>&1 | tee "$log/kernel"
 count "$log/kernel" "the kernel suite"
@@ -83,6 +90,17 @@ echo
 echo "== conformance"
 scripts/conformance.sh 2>&1 | tee "$log/conformance"
 count "$log/conformance" "conformance"
+
+echo
+echo "== package"
+if deb=$(scripts/deb.sh); then
+  test/package/deb_test.sh "$deb" 2>&1 | tee "$log/package"
+  count "$log/package" "the package"
+  test/package/reproducible_test.sh "$deb" 2>&1 | tee "$log/reproducible"
+  count "$log/reproducible" "the repeated build"
+else
+  broken "the package does not build"
+fi
 
 echo
 echo "$passed passed, $failed failed"

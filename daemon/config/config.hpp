@@ -50,9 +50,9 @@ struct OwnConfig {
   IptablesChoice iptables_backend = IptablesChoice::automatic;  // ipvsd.iptablesBackend: auto|legacy|nft
   std::chrono::seconds rules_audit_period{30};                  // ipvsd.rulesAuditPeriod
   std::chrono::seconds audit_period{300};                       // ipvsd.auditPeriod: one pass over all of IPVS
-  std::string ctl_socket = "/run/kube-ipvsd/ctl.sock";          // ipvsd.ctlSocket: where kube-ipvsctl asks; or "none"
   std::uint32_t external_mark_mask = 0x307f;                    // ipvsd.externalMarkMask; 0: no marks
   std::chrono::seconds drain_timeout{0};                        // ipvsd.drainTimeout; 0: none
+  std::string ctl_socket = "/run/kube-ipvsd/ctl.sock";          // ipvsd.ctlSocket: where kube-ipvsctl asks; or "none"
 };
 
 struct Config {

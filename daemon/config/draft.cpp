@@ -17,12 +17,14 @@ bool is_plain_text(const std::string& text) {
 }
 
 // The kind of node a type is written as; what Field::set relies on.
-bool fits(OptionType type, const YamlNode& node) {
-  switch (type) {
+bool fits(const Option& option, const YamlNode& node) {
+  const bool numeric = option.default_value.starts_with("0x");  // a mask: a number in any base
+  switch (option.type) {
     case OptionType::boolean:
     case OptionType::integer:
     case OptionType::number: return node.kind == YamlNode::Kind::scalar && !node.quoted;
-    case OptionType::text: return node.kind == YamlNode::Kind::scalar && (node.quoted || is_plain_text(node.text));
+    case OptionType::text:
+      return node.kind == YamlNode::Kind::scalar && (node.quoted || numeric || is_plain_text(node.text));
     case OptionType::duration: return node.kind == YamlNode::Kind::scalar;
     case OptionType::list: return node.kind == YamlNode::Kind::list;
     case OptionType::map: return node.kind == YamlNode::Kind::map;
@@ -61,7 +63,7 @@ void ConfigDraft::error(int line, const std::string& text) {
 
 void ConfigDraft::set(const Option& option, const YamlNode& value, const std::string& name) {
   if (value.kind == YamlNode::Kind::null) return;
-  if (!fits(option.type, value)) {
+  if (!fits(option, value)) {
     const bool unquoted = option.type == OptionType::text && value.kind == YamlNode::Kind::scalar;
     const auto* note = value.quoted ? " in quotes" : unquoted ? " without quotes" : "";
     error(value.line, fmt::format("{}: expected {}, got {}{}", name, to_string(option.type), value.shown(), note));

@@ -51,4 +51,16 @@ FamilyCheck check_families(const Config& config, const std::array<bool, 2>& serv
   return check;
 }
 
+std::optional<std::string> check_pod_cidrs(const Config& config, const std::vector<Cidr>& pod_cidrs,
+                                           const std::array<bool, 2>& serves) {
+  if (config.detect_local_mode != DetectLocalMode::node_cidr) return {};
+  const bool usable = std::any_of(pod_cidrs.begin(), pod_cidrs.end(),
+                                  [&](const Cidr& cidr) { return serves[static_cast<std::size_t>(cidr.family())]; });
+  if (usable) return {};
+  return fmt::format(
+      "detectLocalMode is NodeCIDR, and the Node has {}: no traffic is told to be local; "
+      "let the cluster assign podCIDRs, or set another detectLocalMode",
+      pod_cidrs.empty() ? "no spec.podCIDRs" : "spec.podCIDRs of a family that is not served here only");
+}
+
 }  // namespace ipvsd

@@ -18,4 +18,8 @@ struct FamilyCheck {
 // `serves`: by Family. Pure.
 [[nodiscard]] FamilyCheck check_families(const Config& config, const std::array<bool, 2>& serves);
 
+// With detectLocalMode NodeCIDR: what is wrong with the Node's spec.podCIDRs; empty if nothing. Pure.
+[[nodiscard]] std::optional<std::string> check_pod_cidrs(const Config& config, const std::vector<Cidr>& pod_cidrs,
+                                                         const std::array<bool, 2>& serves);
+
 }  // namespace ipvsd

@@ -12,6 +12,7 @@
 #include "daemon/config/config_file.hpp"
 #include "daemon/config/draft.hpp"
 #include "daemon/config/fields.hpp"
+#include "daemon/config/given_file.hpp"
 
 namespace ipvsd {
 namespace {
@@ -25,6 +26,7 @@ struct Written {
   std::string healthz_port;  // deprecated, as is the other
   std::string metrics_port;
   std::vector<std::string> unused;  // of Go's logging
+  std::string output;
 };
 
 // Stands for an empty value, on which CLI11 2.1 reads past the end of its results.
@@ -72,6 +74,11 @@ void declare(CLI::App& app, Written& written) {
     app.add_flag(unused, logging)->take_last()->group("Accepted without effect");
   for (const auto* unused : {"--log-text-info-buffer-size", "--log-json-info-buffer-size"})
     app.add_option(unused, written.unused, logging)->group("Accepted without effect");
+  app.add_flag("--check", flags.check,
+               "say what stands in the way on this node and what --config (a file, or a ConfigMap with one) would do "
+               "otherwise than under kube-proxy; changes nothing (asking for IPVS may load the module ip_vs); status 1 "
+               "if there is a problem");
+  app.add_option("-o,--output", written.output, "of --check: table (default) or json")->take_last();
   app.add_flag("--version", flags.version, "print the version and end");
   app.add_option("-v,--v", written.verbosity, "verbosity as kube-proxy counts it: 4 is debug, 6 is trace")->take_last();
   app.add_option("--log-level", written.log_level, "trace, debug, info, warning or error")->take_last();
@@ -172,11 +179,20 @@ std::optional<CommandLineExit> apply_port(Written& written, const char* flag, co
 // The file's configuration with --hostname-override laid over it.
 tl::expected<Flags, CommandLineExit> with_file(Written written) {
   auto& flags = written.flags;
-  auto text = read_config_text(flags.config_file);
-  if (!text) return tl::unexpected<CommandLineExit>(CommandLineExit{1, text.error().message() + "\n"});
-  flags.config_text = std::move(*text);
-  auto loaded = parse_config(flags.config_text, flags.config_file);
-  if (!loaded) return tl::unexpected<CommandLineExit>(CommandLineExit{1, lines(loaded.error())});
+  ConfigResult loaded;
+  if (flags.check) {
+    loaded = read_given_config(flags.config_file);
+    if (!loaded) {
+      flags.config_errors = std::move(loaded.error());
+      loaded = LoadedConfig{default_config(), {}};
+    }
+  } else {
+    auto text = read_config_text(flags.config_file);
+    if (!text) return tl::unexpected<CommandLineExit>(CommandLineExit{1, text.error().message() + "\n"});
+    flags.config_text = std::move(*text);
+    loaded = parse_config(flags.config_text, flags.config_file);
+    if (!loaded) return tl::unexpected<CommandLineExit>(CommandLineExit{1, lines(loaded.error())});
+  }
   flags.config = std::move(loaded->config);
   flags.warnings = std::move(loaded->warnings);
   std::string ignored;
@@ -184,6 +200,8 @@ tl::expected<Flags, CommandLineExit> with_file(Written written) {
   for (const auto& [option, value] : written.fields) {
     if (option->name == "hostnameOverride")
       override_hostname = value;
+    else if (flags.check && option->name == "clientConnection.kubeconfig")
+      flags.config.kubeconfig = value;
     else
       ignored += (ignored.empty() ? "" : ", ") + option->flag;
   }
@@ -207,6 +225,9 @@ tl::expected<Flags, CommandLineExit> finish(Written written) {
         fmt::format("--log-level: expected trace, debug, info, warning or error, got \"{}\"", written.log_level));
   if (!level) return usage(fmt::format("-v: expected an integer from 0, got \"{}\"", written.verbosity));
   flags.log_level = *level;
+  if (!written.output.empty() && (!flags.check || (written.output != "table" && written.output != "json")))
+    return usage(fmt::format("--output: expected table or json, beside --check, got \"{}\"", written.output));
+  flags.output = written.output == "json" ? OutputFormat::json : OutputFormat::table;
   if (!flags.manifests.empty() && !flags.master.empty()) return usage("--manifests and --master exclude each other");
   if (!flags.config_file.empty()) return with_file(std::move(written));
 
@@ -245,7 +266,7 @@ tl::expected<Flags, CommandLineExit> parse_flags(int argc, const char* const* ar
     }
     for (auto* text :
          {&written.flags.config_file, &written.flags.manifests, &written.flags.master, &written.flags.write_config_to,
-          &written.verbosity, &written.log_level, &written.healthz_port, &written.metrics_port})
+          &written.verbosity, &written.log_level, &written.healthz_port, &written.metrics_port, &written.output})
       *text = given(*text);
   } catch (const CLI::ParseError& error) {
     std::ostringstream out;

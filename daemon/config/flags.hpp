@@ -11,6 +11,7 @@
 
 namespace ipvsd {
 
+enum class OutputFormat : std::uint8_t { table, json };
 enum class LogLevel : std::uint8_t { trace, debug, info, warning, error };
 
 struct Flags {
@@ -25,8 +26,11 @@ struct Flags {
   bool init_only = false;       // set what needs privileges (sysctls), then end
   std::string write_config_to;  // write the effective configuration to this file, then end
   bool version = false;         // print the version, then end
+  bool check = false;           // say what stands in the way on this node, then end
+  OutputFormat output = OutputFormat::table;  // of --check
   LogLevel log_level = LogLevel::info;
-  std::vector<std::string> warnings;  // to be logged once logging works
+  std::vector<std::string> warnings;       // to be logged once logging works
+  std::vector<std::string> config_errors;  // with --check alone, which reports a wrong file instead of ending with it
 };
 
 // The process is to print `text` (to standard output if `status` is 0, else to standard error) and end with `status`:
@@ -38,7 +42,8 @@ struct CommandLineExit {
 
 // With --config, flags that set fields of the configuration are ignored with a warning, as kube-proxy ignores them, all
 // but
-// --hostname-override. Reads the file that --config names; otherwise pure. Never throws.
+// --hostname-override; with --check, --kubeconfig as well, since the file may name one that only the Pod has. Reads the
+// file that --config names; otherwise pure. Never throws.
 [[nodiscard]] tl::expected<Flags, CommandLineExit> parse_flags(int argc, const char* const* argv);
 
 }  // namespace ipvsd

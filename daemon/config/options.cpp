@@ -139,7 +139,7 @@ Field mark_mask_field(Access access) {
             // IPVS compares all 32 bits, so at least one has to be left to others; and more marks than this make no
             // sense.
             if (begin == end || ec != std::errc{} || stop != end || std::popcount(mask) > 24)
-              return {{"", node.line, "a mask of at most 24 bits such as 0x307f, or 0", node.shown()}};
+              return {{"", node.line, "a mask of at most 24 bits such as 0x307f, or 0x0", node.shown()}};
             access(config) = mask;
             return {};
           },
@@ -159,18 +159,6 @@ bool is_link_name(std::string_view text) {
 }
 
 bool any_text(std::string_view) { return true; }
-
-// sun_path in struct sockaddr_un holds 107 characters.
-Field ctl_socket_field() {
-  return scalar_field(
-      FIELD(own.ctl_socket), "an absolute path of at most 107 characters, or none",
-      [](std::string_view text) -> std::optional<std::string> {
-        if (text.empty()) return OwnConfig().ctl_socket;
-        if (text != "none" && (!text.starts_with('/') || text.size() > 107)) return {};
-        return std::string(text);
-      },
-      [](const std::string& value) { return value; });
-}
 
 // A Node's name is a DNS subdomain; here in any case and with white space around it, as kube-proxy takes it.
 bool is_node_name(std::string_view text) {
@@ -197,6 +185,18 @@ bool is_minor_version(std::string_view text) {
   const auto dot = text.find('.');
   return text.empty() || (dot != std::string_view::npos && parse_integer(text.substr(0, dot)).value_or(-1) >= 0 &&
                           parse_integer(text.substr(dot + 1)).value_or(-1) >= 0);
+}
+
+// sun_path in struct sockaddr_un holds 107 characters.
+Field ctl_socket_field() {
+  return scalar_field(
+      FIELD(own.ctl_socket), "an absolute path of at most 107 characters, or none",
+      [](std::string_view text) -> std::optional<std::string> {
+        if (text.empty()) return OwnConfig().ctl_socket;
+        if (text != "none" && (!text.starts_with('/') || text.size() > 107)) return {};
+        return std::string(text);
+      },
+      [](const std::string& value) { return value; });
 }
 
 // For fields without effect: right type, default value, no storage.
@@ -382,15 +382,15 @@ void add_conntrack(std::vector<Option>& table) {
         duration_field(FIELD(own.rules_audit_period), seconds(30), seconds(1))},
        {"ipvsd.auditPeriod", "", T::duration, "5m", honoured, "how long one checking pass over all of IPVS takes",
         duration_field(FIELD(own.audit_period), seconds(300), seconds(1))},
-       {"ipvsd.ctlSocket", "", T::text, "/run/kube-ipvsd/ctl.sock", honoured,
-        "the unix socket on which kube-ipvsctl asks, for root alone; none: no socket", ctl_socket_field()},
        {"ipvsd.externalMarkMask", "", T::text, "0x307f", honoured,
         "bits of the packet mark that tell outside clients where externalTrafficPolicy is Local; nobody else may use "
-        "them; 0: all clients share the local endpoints, as with kube-proxy",
+        "them; 0x0: all clients share the local endpoints, as with kube-proxy",
         mark_mask_field(FIELD(own.external_mark_mask))},
        {"ipvsd.drainTimeout", "", T::duration, "0s", honoured,
         "an endpoint that left is removed after this although it has connections, which breaks them; 0: never",
-        duration_field(FIELD(own.drain_timeout), keep)}});
+        duration_field(FIELD(own.drain_timeout), keep)},
+       {"ipvsd.ctlSocket", "", T::text, "/run/kube-ipvsd/ctl.sock", honoured,
+        "the unix socket on which kube-ipvsctl asks, for root alone; none: no socket", ctl_socket_field()}});
 }
 
 void add_ignored(std::vector<Option>& table) {

@@ -16,7 +16,6 @@ Channel channel_of(const Operation& operation) {
   return Channel::ipvs;
 }
 
-// What IPVS, the sets and the rules use, the tables excepted: those of the backend that is not used must not appear.
 constexpr std::array<std::string_view, 20> modules{"ip_vs",
                                                    "ip_vs_rr",
                                                    "nf_conntrack",
@@ -39,6 +38,8 @@ constexpr std::array<std::string_view, 20> modules{"ip_vs",
                                                    "xt_nat"};
 
 }  // namespace
+
+std::span<const std::string_view> needed_modules() { return modules; }
 
 Result<LinuxKernel> LinuxKernel::open() {
   load_modules(modules);

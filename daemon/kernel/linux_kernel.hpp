@@ -1,12 +1,18 @@
 // The kernel of this network namespace, behind the Kernel interface: IPVS, links and sets as one.
 #pragma once
 
+#include <span>
+#include <string_view>
+
 #include "ipset/sets.hpp"
 #include "model/kernel.hpp"
 #include "netlink/ipvs.hpp"
 #include "netlink/links.hpp"
 
 namespace ipvsd {
+
+// What IPVS, the sets and the rules use, the tables excepted: those of the backend that is not used must not appear.
+[[nodiscard]] std::span<const std::string_view> needed_modules();
 
 class LinuxKernel final : public Kernel {
  public:

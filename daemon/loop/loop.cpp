@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace ipvsd {
 namespace {
@@ -58,6 +59,8 @@ Result<void> Loop::watch(int fd) {
 Result<void> Loop::run() {
   for (const int fd : {parts_.signal_fd, parts_.inbox.fd(), parts_.kernel.notification_fd()})
     if (const auto watched = watch(fd); !watched) return watched;
+  // From now on a change that waits too long counts; before the first complete view of the API none does.
+  for (const auto family : families) parts_.health.updated(family, Moment::now());
   bool more = true;
   for (;;) {
     std::array<epoll_event, 4> events{};
@@ -106,6 +109,9 @@ bool Loop::work(Instant now) {
     }
   }
   if (!parts_.rules_in_place()) return false;
+  const bool disturbed = !parts_.alone();
+  if (std::exchange(disturbed_, disturbed) && !disturbed) reconciler.look_again();
+  if (disturbed) return false;
   if (!std::exchange(syncing_, true)) sync_began_ = now;
   const bool more = reconciler.step(now);
   publish();
@@ -175,6 +181,8 @@ std::optional<Result<void>> Loop::once_result() const {
 
 int Loop::timeout_ms(Instant now, bool more) const {
   if (more) return 0;
+  // What is due waits with the rest; whoever ends the wait wakes the inbox.
+  if (disturbed_) return 60'000;
   Instant next = now + std::chrono::seconds(60);
   const auto& reconciler = parts_.reconciler;
   if (!options_.once && reconciler.synced()) next = std::min(next, next_audit_);
@@ -217,9 +225,11 @@ void Loop::report_watches(Instant now) {
       {{"services", Kind::service}, {"endpointslices", Kind::endpoint_slice}, {"nodes", Kind::node}}};
   for (const auto& status : parts_.watches())
     for (const auto& [resource, kind] : kinds)
-      if (status.resource == resource)
+      if (status.resource == resource) {
+        parts_.metrics.set_watch_up(kind, status.connected);
         for (auto& reported = reported_watches_[status.resource]; reported < status.watches; ++reported)
           parts_.metrics.watch_restart(kind);
+      }
 }
 
 }  // namespace ipvsd

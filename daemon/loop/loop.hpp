@@ -33,6 +33,7 @@ class Loop {
     std::function<void(const ServiceNotice&)> notice = {};
     // Lets somebody look, once a turn; returns whether another waits to.
     std::function<bool(const LoopView&)> answer = [](const LoopView&) { return false; };
+    std::function<bool()> alone = [] { return true; };  // nothing is written while another proxy lives
   };
   struct Options {
     bool once = false;  // end after the first full sync, with an error if part of it keeps failing
@@ -63,6 +64,7 @@ class Loop {
   std::optional<Moment> last_event_;
   Instant next_drain_poll_{};
   Instant next_audit_{};
+  bool disturbed_ = false;  // another proxy lives, or lived until now
   bool pending_ = false;  // something waits to be written, and health knows
   bool syncing_ = false;  // it is being written, since:
   Instant sync_began_{};

@@ -248,6 +248,12 @@ bool Reconciler::audit(std::size_t servers, std::size_t sets) {
   return true;
 }
 
+void Reconciler::look_again() {
+  audit_position_ = audit_set_ = 0;
+  (void)audit(SIZE_MAX, SIZE_MAX);
+  addresses_stale_ = true;
+}
+
 bool Reconciler::idle() const {
   return first_sync_done_ && cluster_.touched() == 0 && ledger_.settled() && retries_.entries().empty();
 }

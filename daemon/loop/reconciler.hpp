@@ -45,6 +45,8 @@ class Reconciler {
   // a pass over everything.
   bool audit(std::size_t servers, std::size_t sets = 1);
 
+  // The same for everything at once, addresses included: after somebody else has written here.
+  void look_again();
   // The frontends whose flows have to be looked at now that what they rely on is written, and where these may lead; at
   // the first sync all of them, since nobody knows what happened before. Empties the list.
   [[nodiscard]] std::vector<FrontendFlows> take_unsettled_flows();

@@ -35,10 +35,12 @@ RulesConfig rules_config(const Config& config, const Node* node, Family family) 
   return rules;
 }
 
-RulesKeeper::RulesKeeper(Iptables iptables, std::chrono::seconds audit_period, Report report)
+RulesKeeper::RulesKeeper(Iptables iptables, std::chrono::seconds audit_period, Report report,
+                         std::function<bool()> may_write)
     : iptables_(std::move(iptables)),
       audit_period_(audit_period),
       report_(std::move(report)),
+      may_write_(std::move(may_write)),
       thread_([this] { run(); }) {}
 
 void RulesKeeper::want(Family family, RulesConfig config) {
@@ -80,6 +82,10 @@ void RulesKeeper::run() {
       if (stopping_ || !entry.wanted) continue;
       const RulesConfig config = *entry.wanted;
       entry.dirty = false;
+      if (!may_write_()) {
+        pause = std::chrono::seconds(1);
+        continue;
+      }
       lock.unlock();
       const auto ensured = iptables_.ensure(family, config);
       lock.lock();

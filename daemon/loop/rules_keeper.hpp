@@ -23,7 +23,10 @@ class RulesKeeper {
   // Called on the keeper's thread after each attempt: whether rules had to be written, or why that failed. The keeper
   // tries again, after a second at first and then each `audit_period`.
   using Report = std::function<void(Family, const Result<bool>&)>;
-  RulesKeeper(Iptables iptables, std::chrono::seconds audit_period, Report report);
+  // While `may_write` says no, the rules are left alone.
+  RulesKeeper(
+      Iptables iptables, std::chrono::seconds audit_period, Report report,
+      std::function<bool()> may_write = [] { return true; });
   ~RulesKeeper() { stop(); }
 
   // The rules of this family are to be these, now and until told otherwise. Any thread.
@@ -44,6 +47,7 @@ class RulesKeeper {
   Iptables iptables_;  // used by the thread only
   const std::chrono::seconds audit_period_;
   const Report report_;
+  const std::function<bool()> may_write_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::array<PerFamily, families.size()> families_;

@@ -65,7 +65,7 @@ Snapshot snapshot(const LoopView& view) {
   taken.conflicts = reconciler.ledger().conflicts();
   taken.conflict_count = taken.conflicts.size();
   keep_first(taken.conflicts);
-  for (const auto& [key, starts] : reconciler.ledger().draining()) {
+  for (const auto& [key, since] : reconciler.ledger().draining()) {
     if (taken.draining.size() == list_limit) break;
     taken.draining.push_back(key);
   }

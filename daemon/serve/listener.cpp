@@ -123,7 +123,7 @@ class Listener::Server final : public httplib::Server {
     });
     set_pre_routing_handler(
         [responder = std::move(responder)](const httplib::Request& request, httplib::Response& response) {
-          auto answer = responder(request.path);
+          auto answer = responder(request.path, request.has_param("verbose"));
           response.status = answer.status;
           response.set_header("X-Content-Type-Options", "nosniff");
           response.set_content(std::move(answer.body), answer.content_type);

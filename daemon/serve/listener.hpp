@@ -21,8 +21,8 @@ struct HttpAnswer {
 
 class Listener {
  public:
-  // Called for every request of any method, from several threads at once.
-  using Responder = std::function<HttpAnswer(std::string_view path)>;
+  // Called for every request of any method, from several threads at once. `verbose`: the query asks for it.
+  using Responder = std::function<HttpAnswer(std::string_view path, bool verbose)>;
 
   // Port 0 lets the kernel choose.
   Listener(SocketAddress address, Responder responder);

@@ -114,6 +114,7 @@ struct Metrics::Series {
     Counter* lists;
     Counter* restarts;
     Counter* rejected;
+    Gauge* up = nullptr;  // only once something is known: without an API server there is no watch
   };
   std::array<PerFamily, families.size()> per_family{};
   std::array<PerResource, resource_labels.size()> per_resource{};
@@ -135,6 +136,7 @@ struct Metrics::Series {
   Gauge* failing_health_checks = nullptr;
   std::array<Counter*, 2> health_check_answers{};  // by ok
   std::array<Counter*, event_results.size()> events{};
+  Gauge* other_proxy = nullptr;
   Gauge* resident = nullptr;
   Gauge* virtual_memory = nullptr;
   Gauge* open_fds = nullptr;
@@ -232,6 +234,7 @@ void Metrics::Series::register_ours(std::string_view version) {
   conflicts = &gauge("kube_ipvsd_conflicts", "Frontends that more than one Service claims");
   draining = &gauge("kube_ipvsd_draining_virtual_servers",
                     "Virtual servers with destinations that only finish their connections");
+  other_proxy = &gauge("kube_ipvsd_other_proxy", "1 while another proxy lives on this node and nothing is written");
   audits = &counter("kube_ipvsd_audits_total", "Finished checking passes over all of the kernel's state");
   health_checks = &gauge("kube_ipvsd_health_check_services", "Services whose healthCheckNodePort is answered here");
   failing_health_checks =
@@ -313,6 +316,13 @@ void Metrics::watch_events(Kind kind, std::size_t count) {
 }
 void Metrics::watch_list(Kind kind) { series_->per_resource[index(kind)].lists->Increment(); }
 void Metrics::watch_restart(Kind kind) { series_->per_resource[index(kind)].restarts->Increment(); }
+void Metrics::set_watch_up(Kind kind, bool up) {
+  auto& gauge = series_->per_resource[index(kind)].up;
+  if (gauge == nullptr)
+    gauge = &series_->gauge("kube_ipvsd_watch_up", "1 while the API server answers the watch, or the list before it",
+                            {{"resource", resource_labels[index(kind)]}});
+  gauge->Set(up ? 1 : 0);
+}
 void Metrics::rejected_object(Kind kind) { series_->per_resource[index(kind)].rejected->Increment(); }
 void Metrics::set_conflicts(std::size_t count) { series_->conflicts->Set(number(count)); }
 void Metrics::set_draining_servers(std::size_t count) { series_->draining->Set(number(count)); }
@@ -323,6 +333,7 @@ void Metrics::set_health_checks(std::size_t services, std::size_t failing) {
 }
 void Metrics::health_check_served(bool ok) { series_->health_check_answers[ok]->Increment(); }
 void Metrics::event(EventResult result) { series_->events[index(result)]->Increment(); }
+void Metrics::set_other_proxy(bool lives) { series_->other_proxy->Set(lives ? 1 : 0); }
 void Metrics::rules_written(Family family, bool ok) {
   series_->per_family[index(family)].rules_writes[ok]->Increment();
 }

@@ -2,7 +2,8 @@
 // release labels them), so that dashboards and alerts go on working, and ours under kube_ipvsd_. Series of kube-proxy
 // that never get a sample in ipvs mode (sync_full_*, sync_partial_*, iptables_total) are left out.
 //
-// Every series exists from the start, so recording is an atomic addition and a scrape sees zeroes rather than gaps.
+// Every series exists from the start, so recording is an atomic addition and a scrape sees zeroes rather than gaps;
+// kube_ipvsd_watch_up alone begins with what is known first, and is absent without an API server.
 // Thread-safe.
 #pragma once
 
@@ -54,10 +55,12 @@ class Metrics {
   void watch_events(Kind kind, std::size_t count = 1);
   void watch_list(Kind kind);
   void watch_restart(Kind kind);
+  void set_watch_up(Kind kind, bool up);  // from the loop's thread alone
   void rejected_object(Kind kind);
   void set_conflicts(std::size_t count);
   void set_draining_servers(std::size_t count);
   void audit_finished();
+  void set_other_proxy(bool lives);
   void rules_written(Family family, bool ok);
   // Services with a healthCheckNodePort, and those of them whose port cannot be had.
   void set_health_checks(std::size_t services, std::size_t failing);

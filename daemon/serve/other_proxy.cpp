@@ -6,6 +6,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
 
 #include "os/fd.hpp"
 #include "os/sockaddr.hpp"
@@ -62,6 +66,12 @@ std::string mode_of(const std::string& answer) {
   return word ? body : std::string();
 }
 
+std::optional<std::string> running_kube_proxy() {
+  for (const auto& [pid, name] : proxy_processes())
+    if (name == "kube-proxy") return fmt::format("kube-proxy runs here (process {})", pid);
+  return {};
+}
+
 }  // namespace
 
 std::vector<Probe> other_proxy_probes(const Config& config) {
@@ -94,6 +104,39 @@ std::optional<std::string> ask_probes(const std::vector<Probe>& probes, std::chr
   return {};
 }
 
-std::optional<std::string> another_proxy(const Config& config) { return ask_probes(other_proxy_probes(config)); }
+std::vector<ProxyProcess> proxy_processes() {
+  constexpr std::array<std::string_view, 3> names{"kube-proxy", "kube-router", "keepalived"};
+  std::vector<ProxyProcess> found;
+  std::error_code error;
+  const auto own = std::filesystem::read_symlink("/proc/self/ns/net", error);
+  for (std::filesystem::directory_iterator at("/proc", error), end; !error && at != end; at.increment(error)) {
+    std::ifstream comm(at->path() / "comm");
+    std::string name;
+    std::getline(comm, name);
+    if (std::find(names.begin(), names.end(), name) == names.end()) continue;
+    std::error_code unread;
+    const auto space = std::filesystem::read_symlink(at->path() / "ns/net", unread);
+    if (unread || space == own) found.push_back({std::atoi(at->path().filename().c_str()), name});
+  }
+  std::sort(found.begin(), found.end(), [](const ProxyProcess& a, const ProxyProcess& b) { return a.pid < b.pid; });
+  return found;
+}
+
+std::optional<std::string> another_proxy(const Config& config) {
+  auto answering = ask_probes(other_proxy_probes(config));
+  return answering ? answering : running_kube_proxy();
+}
+
+std::optional<std::string> another_proxy_beside_us(const Config& config) {
+  auto probes = other_proxy_probes(config);
+  const auto ours = [](const std::optional<SocketAddress>& bound, const SocketAddress& asked) {
+    return bound && bound->port == asked.port && (bound->address == asked.address || bound->address.is_unspecified());
+  };
+  std::erase_if(probes, [&](const Probe& probe) {
+    return ours(config.healthz, probe.address) || ours(config.metrics, probe.address);
+  });
+  auto answering = ask_probes(probes);
+  return answering ? answering : running_kube_proxy();
+}
 
 }  // namespace ipvsd

@@ -25,6 +25,19 @@ struct Probe {
 [[nodiscard]] std::optional<std::string> ask_probes(const std::vector<Probe>& probes,
                                                     std::chrono::milliseconds each = std::chrono::milliseconds(200));
 
+// A process of another program that writes Services, or IPVS, by its name.
+struct ProxyProcess {
+  int pid = 0;
+  std::string name;  // "kube-proxy", "kube-router", "keepalived"
+};
+// Those of this network namespace. Processes of other PID namespaces cannot be seen: in a container without hostPID,
+// there are none.
+[[nodiscard]] std::vector<ProxyProcess> proxy_processes();
+
+// Before our own servers are bound: who answers, or a process kube-proxy.
 [[nodiscard]] std::optional<std::string> another_proxy(const Config& config);
+// The same while our own servers answer at the configured addresses, which are not asked then. A kube-proxy that wants
+// these addresses too does not get them, and shows by its process alone.
+[[nodiscard]] std::optional<std::string> another_proxy_beside_us(const Config& config);
 
 }  // namespace ipvsd

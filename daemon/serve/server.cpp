@@ -23,7 +23,15 @@ HttpAnswer health_answer(std::string_view path, const HealthState& health, Metri
   return not_found_answer();
 }
 
-HttpAnswer metrics_answer(std::string_view path, const Metrics& metrics, const std::string& configz) {
+// What k8s.io/component-base says of the one check there is: that the process answers.
+constexpr const char* slis =
+    "# HELP kubernetes_healthcheck This metric records the result of a single healthcheck.\n"
+    "# TYPE kubernetes_healthcheck gauge\n"
+    "kubernetes_healthcheck{name=\"ping\",type=\"healthz\"} 1\n";
+
+HttpAnswer metrics_answer(std::string_view path, bool verbose, const Metrics& metrics, const std::string& configz) {
+  if (path == "/metrics/slis") return {200, "text/plain; version=0.0.4; charset=utf-8", slis};
+  if (path == "/healthz" && verbose) return {200, "text/plain; charset=utf-8", "[+]ping ok\nhealthz check passed\n"};
   if (path == "/metrics") return {200, "text/plain; version=0.0.4; charset=utf-8", metrics.text()};
   if (path == "/healthz" || path == "/healthz/ping") return {200, "text/plain; charset=utf-8", "ok"};
   if (path == "/proxyMode") return {200, "text/plain; charset=utf-8", "ipvs"};
@@ -34,10 +42,11 @@ HttpAnswer metrics_answer(std::string_view path, const Metrics& metrics, const s
 }  // namespace
 
 HealthServer::HealthServer(SocketAddress address, const HealthState& health, Metrics& metrics)
-    : listener_(address, [&](std::string_view path) { return health_answer(path, health, metrics); }) {}
+    : listener_(address, [&](std::string_view path, bool) { return health_answer(path, health, metrics); }) {}
 
 MetricsServer::MetricsServer(SocketAddress address, const Metrics& metrics, const std::string& config_json)
-    : listener_(address, [&metrics, configz = fmt::format(R"({{"kubeproxy.config.k8s.io":{}}})", config_json)](
-                             std::string_view path) { return metrics_answer(path, metrics, configz); }) {}
+    : listener_(address,
+                [&metrics, configz = fmt::format(R"({{"kubeproxy.config.k8s.io":{}}})", config_json)](
+                    std::string_view path, bool verbose) { return metrics_answer(path, verbose, metrics, configz); }) {}
 
 }  // namespace ipvsd

@@ -33,7 +33,7 @@ prints() {
 }
 servers() { ctl dump "$@" -o json | /usr/bin/python3 -c '
 import json, sys
-for s in json.load(sys.stdin)["virtualServers"]: print(s["address"], s["port"], s["protocol"], "{namespace}/{name}:{port}".format(**s["service"]))' | sort; }
+for s in json.load(sys.stdin)["virtualServers"]: print(s["address"], s["port"], s["protocol"], "{namespace}/{name}:{port}".format(**s["service"]))' | LC_ALL=C sort; }
 same_as_ipvsadm() { diff <(ipvsadm -Sn | sort) <(ctl dump -o ipvsadm | sort); }
 
 start
@@ -49,12 +49,12 @@ check "a Service by its name: all of its virtual servers, no other" prints "10.2
 192.168.77.2 30053 UDP default/web:dns
 192.168.77.2 30080 TCP default/web:http
 192.168.77.2 30090 SCTP default/web:sigtran
-fd00:10:96::1 53 UDP default/web:dns
-fd00:10:96::1 80 TCP default/web:http
-fd00:10:96::1 90 SCTP default/web:sigtran
 fd00:10:244:1::1 30053 UDP default/web:dns
 fd00:10:244:1::1 30080 TCP default/web:http
 fd00:10:244:1::1 30090 SCTP default/web:sigtran
+fd00:10:96::1 53 UDP default/web:dns
+fd00:10:96::1 80 TCP default/web:http
+fd00:10:96::1 90 SCTP default/web:sigtran
 fd00:77::2 30053 UDP default/web:dns
 fd00:77::2 30080 TCP default/web:http
 fd00:77::2 30090 SCTP default/web:sigtran" servers default/web

@@ -20,7 +20,7 @@ for test in json.load(sys.stdin):
   for script in test/kernel/*_test.sh; do
     [ -e "$script" ] && printf '%s\t%q\n' "$(basename "$script" .sh)" "$script" >>"$list"
   done
-  scripts/vm -m 2048M -t 1200 test/kernel/run.sh --inside "$list" "$@"
+  scripts/vm -m 2048M -t 3600 test/kernel/run.sh --inside "$list" "$@"
   exit
 fi
 
@@ -43,7 +43,7 @@ while IFS=$'\t' read -r -u 3 name command; do
   wanted "$name" "$@" || continue
   number=$((number + 1))
   echo "-- $name"
-  timeout -k 5 300 unshare -n -m sh -c "mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /run; ip link set lo up
+  timeout -k 5 600 unshare -n -m sh -c "mount -t sysfs sysfs /sys; mount -t tmpfs tmpfs /run; ip link set lo up
     exec $command" 2>&1 | tee "$logs/$number"
   printf '%s\t%s\t%s\n' "$name" "${PIPESTATUS[0]}" "$logs/$number" >>"$logs/runs"
 done 3<"$list"

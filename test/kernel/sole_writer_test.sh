@@ -55,6 +55,36 @@ check "and changes nothing" diff "$work/before" <(ipvsadm -Sn)
 rm "$manifests/web.yaml"
 check "and follows what comes" within 30 not has_server -t 10.96.10.1:80
 
+# A kube-proxy that starts while we serve. Its ports are ours already, so that it shows by its process.
+sample web
+must "serves again" within 30 serving -t 10.96.10.1:80 3
+cp "$(command -v sleep)" "$work/kube-proxy-process"
+mkdir "$work/bin" && mv "$work/kube-proxy-process" "$work/bin/kube-proxy"
+run process "$work/bin/kube-proxy" 600
+process=$started
+: >"$log"
+check "a kube-proxy beside us is noticed" within 30 says "warning kube-proxy runs here \\(process $process\\): writing nothing more"
+check "the metric says so" test "$(metric kube_ipvsd_other_proxy)" = 1
+operations() { metrics | grep '^kube_ipvsd_operations_total'; }
+operations >"$work/operations"
+ipvsadm -D -t 10.96.10.1:80
+ip addr del 10.96.10.2/32 dev kube-ipvs0
+sed -i 's/10\.96\.10\.2/10.96.10.222/' "$manifests/solo.yaml"
+change_seen() { [ "$(metric 'kube_ipvsd_watch_events_total{resource="services"}')" -gt "$1" ]; }
+events=$(metric 'kube_ipvsd_watch_events_total{resource="services"}')
+sed -i 's/10\.96\.10\.222/10.96.10.223/' "$manifests/solo.yaml"
+check "changes are seen meanwhile" within 30 change_seen "$events"
+check "and nothing is written" diff "$work/operations" <(operations)
+kill "$process"
+wait "$process" 2>/dev/null
+check "it is noticed that kube-proxy has ended" within 30 says 'info the other proxy has ended'
+check "what was changed meanwhile arrives" within 30 has_server -t 10.96.10.223:80
+check "what was removed meanwhile is back" within 30 serving -t 10.96.10.1:80 3
+check "what is wanted no more goes" within 30 not has_address 10.96.10.2
+check "the metric is 0 again" test "$(metric kube_ipvsd_other_proxy)" = 0
+rm "$manifests/web.yaml"
+check "it goes on as before" within 30 not has_server -t 10.96.10.1:80
+
 # One that waits can be told to end.
 first=$pid
 : >"$log"

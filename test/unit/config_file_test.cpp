@@ -230,7 +230,7 @@ TEST_CASE("each kind of error says where, what was expected and what was there")
       {"ipvsd: {externalMarkMask: 0x4001}",
        "f:3: ipvsd.externalMarkMask: expected a mask without the bit of iptables.masqueradeBit (14), got \"0x4001\""},
       {"ipvsd: {externalMarkMask: 0xffffffff}",
-       "f:3: ipvsd.externalMarkMask: expected a mask of at most 24 bits such as 0x307f, or 0, got \"0xffffffff\""},
+       "f:3: ipvsd.externalMarkMask: expected a mask of at most 24 bits such as 0x307f, or 0x0, got \"0xffffffff\""},
       {"ipvsd: {drainTimeout: -1s}",
        "f:3: ipvsd.drainTimeout: expected a duration in whole seconds such as \"90s\", got \"-1s\""},
       {"ipvsd: {auditPeriod: 1ms}",

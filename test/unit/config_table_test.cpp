@@ -58,6 +58,8 @@ const std::map<std::string, std::vector<std::string>> wrong_values{
     {"healthzBindAddress", {"here", "10.0.0.1:0", "10.0.0.1:65536", "fd00::1:x", "localhost:10256"}},
     {"metricsBindAddress", {"here", "10.0.0.1:0", "\"[10.0.0.1]:80\"", "\":10249\""}},
     {"bindAddressHardFail", {"maybe", "1"}},
+    {"ipvsd.externalMarkMask", {"0x4001", "0xffffffff", "0x", "0xg"}},
+    {"ipvsd.ctlSocket", {"run/ctl.sock", "nowhere"}},
     {"hostnameOverride", {"a/b", "a b", "-a", "a_b"}},
     {"detectLocalMode", {"Magic", "clustercidr"}},
     {"detectLocal.bridgeInterface", {"a-name-too-long1", "a/b"}},
@@ -89,6 +91,8 @@ const std::map<std::string, std::vector<std::string>> wrong_values{
     {"ipvsd.rulesAuditPeriod", {"-1s", "1ms", "soon"}},
     {"ipvsd.auditPeriod", {"-1s", "1ms", "soon"}},
     {"ipvsd.ctlSocket", {"run/ctl.sock", "yes", "\"@abstract\""}},
+    {"ipvsd.externalMarkMask", {"bits", "\"-1\"", "\"0x1ffffffff\""}},
+    {"ipvsd.drainTimeout", {"-1s", "1500ms", "soon"}},
     {"enableProfiling", {"maybe"}},
     {"showHiddenMetricsForVersion", {"one", "\"1\""}},
     {"clientConnection.qps", {"fast"}},
@@ -121,7 +125,8 @@ TEST_CASE("every option refuses a wrong type, and says where and what it takes")
         check_refused(option, "{a: 1}");
         break;
       case OptionType::text:
-        for (const auto* value : {"17", "1.5", "true", "[x]", "{a: x}"}) check_refused(option, value);
+        for (const auto* value : {"1.5", "true", "[x]", "{a: x}"}) check_refused(option, value);
+        if (!option.default_value.starts_with("0x")) check_refused(option, "17");  // a mask is a number in any base
         break;
       case OptionType::duration:
         for (const auto* value : {"true", "[30s]", "{a: 30s}"}) check_refused(option, value);
@@ -279,4 +284,15 @@ TEST_CASE("settings of a family that the node does not serve") {
   CHECK_FALSE(check_families(config, {true, true}).fatal);
   config.detect_local_mode = DetectLocalMode::bridge_interface;
   CHECK_FALSE(check_families(config, {true, false}).fatal);
+}
+
+TEST_CASE("a Node whose pods' addresses are of no use") {
+  auto config = default_config();
+  const std::vector<Cidr> ipv4{*Cidr::parse("10.244.1.0/24")};
+  CHECK_FALSE(check_pod_cidrs(config, {}, {true, true}));
+  config.detect_local_mode = DetectLocalMode::node_cidr;
+  CHECK_FALSE(check_pod_cidrs(config, ipv4, {true, true}));
+  REQUIRE(check_pod_cidrs(config, {}, {true, true}));
+  CHECK_THAT(*check_pod_cidrs(config, {}, {true, true}), Catch::Contains("the Node has no spec.podCIDRs"));
+  CHECK_THAT(*check_pod_cidrs(config, ipv4, {false, true}), Catch::Contains("of a family that is not served"));
 }

@@ -42,7 +42,7 @@ users:
 YAML
 }
 
-case_of 0 1 '^kube-ipvsd [0-9]+\.[0-9]+\.[0-9]+$' "--version" "$daemon" --version
+case_of 0 1 '^kube-ipvsd [0-9]+\.[0-9]+\.[0-9]+( \(git [0-9a-f]{12}(-dirty)?\))?$' "--version" "$daemon" --version
 case_of 0 - '--config TEXT' "--help names the options" "$daemon" --help
 case_of 0 - '--ipvs-scheduler' "--help names the fields of the configuration" "$daemon" --help
 
@@ -55,6 +55,10 @@ case_of 2 1 '--log-level: expected' "an unknown log level" "$daemon" --log-level
 case_of 2 1 'exclude each other' "--manifests with --kubeconfig" \
   "$daemon" --manifests "$work" --kubeconfig "$work/kubeconfig"
 case_of 2 1 'exclude each other' "--manifests with --master" "$daemon" --manifests "$work" --master https://127.0.0.1
+
+case_of 2 1 '^--output: expected table or json, beside --check, got "yaml"$' "--check with an unknown format" \
+  "$daemon" --check -o yaml
+case_of 2 1 '^--output: expected table or json, beside --check' "--output without --check" "$daemon" -o json
 
 config=$work/config.yaml
 cat >"$config" <<'YAML'

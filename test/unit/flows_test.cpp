@@ -62,6 +62,19 @@ TEST_CASE("what unsettles flows: a UDP destination or virtual server goes, or th
   }
 }
 
+TEST_CASE("a frontend's flows may lead where its outside clients are sent, too") {
+  Ledger ledger({});
+  const Mark mark{5, 7};
+  const VirtualServerKey outside{IpAddress::any(Family::ipv4), Protocol::none, Port{}, 5};
+  const auto to = [](const char* address) { return destination_of({}, address).destination; };
+  Contribution contribution;
+  contribution.frontends = {{server_of(outside), {to("10.244.1.1"), to("10.244.1.3")}, Protocol::udp, {}},
+                            {server_of(udp("203.0.113.1")), {to("10.244.1.2"), to("10.244.1.3")}, Protocol::udp, mark}};
+  ledger.contribute(cluster_ip_service("dns", "10.96.0.10"), contribution);
+  CHECK(ledger.wanted(udp("203.0.113.1")) == std::vector{at("10.244.1.1"), at("10.244.1.2"), at("10.244.1.3")});
+  CHECK(ledger.wanted(udp("203.0.113.2")).empty());
+}
+
 TEST_CASE("a flow is stale if none of its frontend's destinations answers it") {
   const std::vector<FrontendFlows> frontends{{udp("10.96.0.10"), {at("10.244.1.1"), at("10.244.1.2")}},
                                              {udp("192.168.77.2", 30053), {}},

@@ -28,13 +28,19 @@ struct Running {
   Metrics metrics{"test"};
   Fd signals{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::atomic<bool> rules_in_place = true;
+  std::atomic<bool> alone = true;
 
   Result<void> run(bool once) {
     REQUIRE(reconciler.start());
-    Loop loop({reconciler, kernel, inbox, health, metrics, signals.get(), [this] { return rules_in_place.load(); },
-               [](const Node*) {}, [] { return std::vector<WatchStatus>{}; }},
-              {.once = once});
+    Loop::Parts parts{reconciler, kernel, inbox, health, metrics, signals.get(), [this] { return rules_in_place.load(); },
+                      [](const Node*) {}, [] { return std::vector<WatchStatus>{}; }};
+    parts.alone = [this] { return alone.load(); };
+    Loop loop(std::move(parts), {.once = once});
     return loop.run();
+  }
+  // The first complete view is in the kernel.
+  [[nodiscard]] bool synced() const {
+    return metrics.text().find("sync_proxy_rules_last_timestamp_seconds{ip_family=\"IPv4\"} 0\n") == std::string::npos;
   }
   void push_everything() {
     for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
@@ -53,7 +59,7 @@ TEST_CASE("once: everything is in the kernel when the loop ends") {
   running.push_everything();
   REQUIRE(running.run(true));
   CHECK(running.kernel.text().find("destination 10.244.1.1:8080 of 10.96.0.1:80/TCP weight 1") != std::string::npos);
-  CHECK(running.health.answer(Moment::now()).last_updated);
+  CHECK(running.synced());
   CHECK_THAT(running.metrics.text(), Catch::Contains("kube_ipvsd_watch_lists_total{resource=\"services\"} 1"));
   CHECK_THAT(running.metrics.text(),
              Catch::Contains("kube_ipvsd_operations_total{object=\"virtual_server\",result=\"ok\",verb=\"add\"} 1"));
@@ -84,7 +90,10 @@ TEST_CASE("health waits while nothing at all can be written, and not for a Servi
     const auto ended = running.run(true);
     REQUIRE_FALSE(ended);
     CHECK_THAT(ended.error().message(), Catch::Contains(all ? "objects could not be written" : "1 objects could not"));
-    CHECK(running.health.answer(Moment::now()).last_updated.has_value() == !all);
+    CHECK(running.synced() == !all);
+    auto later = Moment::now();
+    later.steady += std::chrono::seconds(61);
+    CHECK(running.health.answer(later).healthy == !all);
   }
 }
 
@@ -111,6 +120,52 @@ TEST_CASE("metrics tell what waits, what lacks local endpoints, and how long cha
   CHECK_THAT(text, Catch::Contains("endpoint_changes_pending 0\n") && Catch::Contains("service_changes_pending 0\n"));
 }
 
+TEST_CASE("an API server that is slow to answer turns no health red, rules that cannot be written do") {
+  Running running;
+  running.rules_in_place = false;
+  Node node;
+  node.name = "here";
+  std::thread loop([&] { REQUIRE(running.run(false)); });
+  const auto healthy = [&] {
+    auto later = Moment::now();
+    later.steady += std::chrono::minutes(10);
+    return running.health.answer(later).healthy;
+  };
+  const auto within = [](auto condition) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!condition() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    return condition();
+  };
+  const auto eligible = [&] { return running.health.answer(Moment::now()).eligible; };
+  // Node events before the first complete view wait for nothing.
+  node.eligible = false;
+  running.inbox.push({Upsert{node}});
+  const bool tainted = within([&] { return !eligible(); });
+  const bool healthy_before = healthy();
+  node.eligible = true;
+  running.inbox.push({Upsert{node}});
+  const bool untainted = within(eligible);
+  // The Node's deletion leaves it as it was last.
+  node.eligible = false;
+  running.inbox.push({Upsert{node}});
+  running.inbox.push({Remove{Kind::node, {"", "here"}}});
+  const bool deleted = within([&] { return !eligible(); });
+  running.push_everything();
+  const bool red = within([&] { return !healthy(); });
+  running.rules_in_place = true;
+  running.inbox.wake();
+  const bool green = within([&] { return running.synced() && healthy(); });
+  ::eventfd_write(running.signals.get(), 1);
+  loop.join();
+  CHECK(tainted);
+  CHECK(healthy_before);
+  CHECK(untainted);
+  CHECK(deleted);
+  CHECK(red);
+  CHECK(green);
+  CHECK_FALSE(eligible());
+}
+
 TEST_CASE("changes are pending until they are written") {
   Running running;
   running.rules_in_place = false;
@@ -122,14 +177,14 @@ TEST_CASE("changes are pending until they are written") {
       if (std::chrono::steady_clock::now() > deadline) return false;
     return true;
   };
-  CHECK(becomes("endpoint_changes_pending 1\n"));
-  CHECK(becomes("service_changes_pending 1\n"));
+  const bool pend = becomes("endpoint_changes_pending 1\n") && becomes("service_changes_pending 1\n");
   running.rules_in_place = true;
   running.inbox.wake();
-  CHECK(becomes("endpoint_changes_pending 0\n"));
-  CHECK(becomes("service_changes_pending 0\n"));
+  const bool written = becomes("endpoint_changes_pending 0\n") && becomes("service_changes_pending 0\n");
   ::eventfd_write(running.signals.get(), 1);
   loop.join();
+  CHECK(pend);
+  CHECK(written);
 }
 
 TEST_CASE("a signal ends the loop, and what is in the kernel stays") {
@@ -137,7 +192,7 @@ TEST_CASE("a signal ends the loop, and what is in the kernel stays") {
   running.push_everything();
   std::thread loop([&] { REQUIRE(running.run(false)); });
   // Synced means written.
-  while (!running.health.answer(Moment::now()).last_updated) std::this_thread::yield();
+  while (!running.synced()) std::this_thread::yield();
   ::eventfd_write(running.signals.get(), 1);
   loop.join();
   CHECK(running.kernel.text().find("address 10.96.0.1") != std::string::npos);
@@ -264,4 +319,33 @@ TEST_CASE("what counts as local for masquerading") {
   node.pod_cidrs = {*Cidr::parse("10.244.1.0/24")};
   CHECK(rules_config(config, &node, Family::ipv4).local_match == "! -s 10.244.1.0/24");
   CHECK_FALSE(rules_config(config, &node, Family::ipv6).local_match);
+}
+
+TEST_CASE("while another proxy lives nothing is written; after it, all is put right") {
+  Running running;
+  running.push_everything();
+  running.alone = false;
+  std::thread loop([&] { REQUIRE(running.run(false)); });
+  const auto operations = [&] {
+    return running.metrics.text().find(
+               "kube_ipvsd_operations_total{object=\"virtual_server\",result=\"ok\",verb=\"add\"} 1") !=
+           std::string::npos;
+  };
+  const auto listed = [&] {
+    return running.metrics.text().find("kube_ipvsd_watch_lists_total{resource=\"nodes\"} 1") != std::string::npos;
+  };
+  const auto within = [&](const auto& condition) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (!condition() && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    return condition();
+  };
+  // The lists have been taken, and in the same round nothing was made of them.
+  CHECK(within(listed));
+  CHECK_FALSE(operations());
+  running.alone = true;
+  running.inbox.wake();
+  CHECK(within(operations));
+  const std::uint64_t one = 1;
+  REQUIRE(::write(running.signals.get(), &one, sizeof one) == sizeof one);
+  loop.join();
 }

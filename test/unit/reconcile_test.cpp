@@ -417,6 +417,10 @@ TEST_CASE("a virtual server by mark ends when its connections have") {
   found.destinations[0].destination.weight = 0;
   found.destinations[0].active_connections = 1;
   CHECK(ledger.plan_removals(found, Instant{}, {}).empty());
+  const auto late = Instant{} + std::chrono::seconds(30);
+  CHECK(ledger.plan_removals(found, late, std::chrono::seconds(31)).empty());
+  CHECK(lines(ledger.plan_removals(found, late, std::chrono::seconds(30))) ==
+        Lines{"remove virtual server fwmark 5 IPv4"});
   CHECK(ledger.plan().empty());
   found.destinations[0].active_connections = 0;
   plan = ledger.plan_removals(found, Instant{}, {});

@@ -19,9 +19,14 @@ TEST_CASE("recorded values appear under kube-proxy's names and ours") {
   metrics.operations(ObjectKind::virtual_server, Verb::add, true, 5);
   metrics.operations(object_kind(BoundAddress{}), Verb::remove, false);
   metrics.watch_events(Kind::endpoint_slice, 4);
+  metrics.set_watch_up(Kind::service, true);
+  metrics.set_watch_up(Kind::node, true);
+  metrics.set_watch_up(Kind::node, false);
   metrics.rules_written(Family::ipv4, false);
   metrics.set_dirty_objects(9);
   metrics.drift_repaired(ObjectKind::set_entry);
+  metrics.set_health_checks(4, 1);
+  metrics.health_check_served(false);
 
   const auto text = metrics.text();
   const auto line = GENERATE(
@@ -44,9 +49,32 @@ TEST_CASE("recorded values appear under kube-proxy's names and ours") {
       "kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family=\"IPv4\"} 7",
       "kube_ipvsd_operations_total{object=\"virtual_server\",result=\"ok\",verb=\"add\"} 5",
       "kube_ipvsd_operations_total{object=\"address\",result=\"error\",verb=\"remove\"} 1",
-      "kube_ipvsd_watch_events_total{resource=\"endpointslices\"} 4",
+      "kube_ipvsd_watch_events_total{resource=\"endpointslices\"} 4", "kube_ipvsd_watch_up{resource=\"services\"} 1",
+      "kube_ipvsd_watch_up{resource=\"nodes\"} 0",
       "kube_ipvsd_rules_writes_total{family=\"IPv4\",result=\"error\"} 1", "kube_ipvsd_dirty_objects 9",
       "kube_ipvsd_drift_repaired_total{object=\"set_entry\"} 1", "kube_ipvsd_build_info{version=\"1.2.3\"} 1",
-      "# TYPE process_cpu_seconds_total counter");
+      "# TYPE process_cpu_seconds_total counter", "# TYPE process_max_fds gauge", "# TYPE process_open_fds gauge",
+      "# TYPE process_resident_memory_bytes gauge", "# TYPE process_virtual_memory_bytes gauge",
+      "# TYPE process_virtual_memory_max_bytes gauge", "# TYPE process_start_time_seconds gauge",
+      "kube_ipvsd_events_total{result=\"dropped\"} 0", "kube_ipvsd_health_check_services 4",
+      "kube_ipvsd_health_check_services_failing 1", "kube_ipvsd_health_check_answers_total{code=\"503\"} 1");
   CHECK_THAT("\n" + text, Catch::Contains("\n" + line + "\n"));
+}
+
+TEST_CASE("the process's own figures are true") {
+  const Metrics metrics("1.2.3");
+  const auto text = metrics.text();
+  const auto value = [&](const std::string& name) {
+    const auto at = text.find("\n" + name + " ");
+    REQUIRE(at != std::string::npos);
+    return std::stod(text.substr(at + name.size() + 2));
+  };
+  const auto now = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+  CHECK(value("process_start_time_seconds") <= now + 2);
+  CHECK(value("process_start_time_seconds") > now - 3600);
+  CHECK(value("process_open_fds") >= 3);
+  CHECK(value("process_max_fds") >= value("process_open_fds"));
+  CHECK(value("process_virtual_memory_bytes") >= value("process_resident_memory_bytes"));
+  CHECK(value("process_resident_memory_bytes") > 0);
+  CHECK(value("process_cpu_seconds_total") >= 0);
 }

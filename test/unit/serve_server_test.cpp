@@ -96,6 +96,9 @@ TEST_CASE("the metrics server") {
   CHECK(mode->get_header_value("X-Content-Type-Options") == "nosniff");
   CHECK(client.Get("/healthz")->body == "ok");
   CHECK(client.Get("/healthz/ping?verbose")->body == "ok");
+  CHECK(client.Get("/healthz?verbose")->body == "[+]ping ok\nhealthz check passed\n");
+  CHECK_THAT(client.Get("/metrics/slis")->body,
+             Catch::Contains("kubernetes_healthcheck{name=\"ping\",type=\"healthz\"} 1\n"));
   CHECK_THAT(client.Get("/metrics")->body, Catch::Contains("kube_ipvsd_build_info"));
   CHECK_THAT(client.Get("/configz")->body,
              Catch::StartsWith("{\"kubeproxy.config.k8s.io\":{\"Mode\":\"ipvs\",") && Catch::EndsWith("}}"));

@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""What README.md and docs/*.md tell readers to type, and say that the log says, is so: docs_test.py DAEMON CTL
+
+Commands are those of fenced blocks in the languages sh and "" (there, lines after "$ ", or all lines of a block that
+has none). A block named by "<!-- run: NAME -->" is run by test/kernel/migration_test.sh, which checks that it runs all
+of its page. Of the others, the commands are checked word by word: each program is one that is built here, a script of
+the project, or one of OTHERS, with the reason why it is not run; each option of our programs is one that --help knows;
+each file of the project that is mentioned exists.
+"""
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import blocks
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# Programs of blocks that are not run by name, and why not.
+OTHERS = {
+    "kubectl": "needs a cluster",
+    "helm": "needs a cluster, and is not packaged in Debian",
+    "docker": "needs a container engine",
+    "apt": "changes the machine; test/package/deb_test.sh installs the package in a root of its own",
+    "apt-get": "as apt",
+    "systemctl": "needs systemd as process 1; test/package/deb_test.sh checks the unit",
+    "journalctl": "as systemctl",
+    "curl": "asks a running daemon; the kernel tests do",
+    "sysctl": "changes the machine",
+    "modprobe": "changes the machine",
+    "git": "needs the network",
+    "cd": "", "sed": "", "grep": "", "export": "", "cp": "", "mkdir": "", "ip": "stands in the output of scripts/demo.sh",
+    "meson": "run by scripts/build.sh and scripts/test.sh",
+    "ninja": "as meson",
+    "IPVSD_SEED=N": "sets the environment of what follows",
+    "GOLDEN_UPDATE=1": "as IPVSD_SEED",
+}
+TEST_PROGRAMS = re.compile(r"^build/test/\S+$")
+
+passed = 0
+failures = []
+
+
+def check(good, what):
+    global passed
+    if good:
+        passed += 1
+    else:
+        failures.append(what)
+
+
+def options_of(*command):
+    text = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"(?<![\w-])(--?[a-zA-Z][\w-]*)", text)), text
+
+
+def commands(block):
+    lines = block.text.replace("\\\n", " ").splitlines()
+    prompted = [line[2:] for line in lines if line.startswith("$ ")]
+    for line in prompted or lines:
+        yield from split(line)
+
+
+def split(line):
+    """The simple commands of a line, each a list of words; redirections are left out."""
+    # Alternatives in a line of usage, "table|json", are no pipes.
+    lexer = shlex.shlex(re.sub(r"(?<=\w)\|(?=\w)", "/", line), posix=True, punctuation_chars="|;&<>()")
+    lexer.whitespace_split = True
+    lexer.commenters = "#"
+    found, words, skip = [], [], False
+    for token in lexer:
+        if token and set(token) <= set("|;&()"):
+            found.append(words)
+            words = []
+        elif token and set(token) <= set("<>"):
+            skip = True
+        elif skip:
+            skip = False
+        else:
+            words.append(token)
+    return [words for words in [*found, words] if words]
+
+
+def check_ours(where, words, known, subcommands=None):
+    name, *rest = words
+    if subcommands is not None:
+        named = [word for word in rest if word in subcommands]
+        # A line of usage names the command; help of the program itself knows what comes before it.
+        known = known | (subcommands[named[0]] if named else set())
+        check(named or not rest or rest[0].startswith("-"), f"{where}: {name} has no command {rest[:1]}")
+    for word in rest:
+        option = word.split("=")[0].strip("[]")
+        if option.startswith("-") and len(option) > 1 and not option[1].isdigit() and option != "--":
+            check(option in known, f"{where}: {name} knows no {option}")
+
+
+def check_paths(where, words):
+    for word in words:
+        if re.match(r"^(scripts|test|docs|charts|packaging)/[\w./-]+$", word):
+            check((ROOT / word).exists(), f"{where}: there is no {word}")
+
+
+def check_commands(daemon, ctl):
+    daemon_options, _ = options_of(daemon)
+    ctl_options, ctl_help = options_of(ctl)
+    subcommands = {}
+    listed = ctl_help[ctl_help.index("Subcommands:"):].splitlines()[1:]
+    for name in [match[1] for line in listed if (match := re.match(r"^  (\w[\w-]*) ", line))]:
+        subcommands[name], _ = options_of(ctl, name)
+    for page in PAGES:
+        if not page.exists():
+            continue
+        for block in blocks.blocks(page):
+            if block.name or block.language not in ("", "sh", "bash"):
+                continue
+            lines = [line for line in block.text.splitlines() if line]
+            # A block of text, a picture: nothing in it begins with a program.
+            if block.language == "" and not any(re.match(r"^(\$ |scripts/|kube-ipvs|meson|kubectl|helm|apt|build/)", line) for line in lines):
+                continue
+            where = f"{page.relative_to(ROOT)}:{block.line}"
+            for words in commands(block):
+                program = words[0]
+                check_paths(where, words)
+                if pathlib.Path(program).name == "kube-ipvsd":
+                    check_ours(where, words, daemon_options)
+                elif pathlib.Path(program).name == "kube-ipvsctl":
+                    check_ours(where, words, ctl_options, subcommands)
+                elif (ROOT / program).is_file():
+                    check((ROOT / program).stat().st_mode & 0o111, f"{where}: {program} is not executable")
+                else:
+                    check(program in OTHERS or TEST_PROGRAMS.match(program), f"{where}: who runs {program}?")
+
+
+# --- docs/operations.md -----------------------------------------------------------------------------------------------
+
+
+def in_pieces(pattern, gap):
+    return [piece for piece in re.split(gap, pattern) if piece.strip(" :;.,()")]
+
+
+def check_log(page):
+    text = page.read_text()
+    table = text[text.index("<!-- log -->"):text.index("<!-- /log -->")]
+    described = [match[1] for match in re.finditer(r"^\| `([^`]+)` \|", table, re.M)]
+    literals = []
+    for source in [ROOT / "daemon/main.cpp", *sorted((ROOT / "daemon/loop").glob("*.cpp")), *sorted((ROOT / "daemon/kernel").glob("*.cpp"))]:
+        code = re.sub(r'"\s*\n\s*"', "", source.read_text())
+        for call in re.finditer(r'(?:spdlog::(?:info|warn|error)|\bwarn_?)\(\s*(?:fmt::format\(\s*)?"((?:[^"\\]|\\.)*)"', code):
+            if in_pieces(call[1], r"\{[^}]*\}"):
+                literals.append((source.relative_to(ROOT), call[1]))
+    check(len(literals) > 8, "the pattern that finds log lines in the code finds too few")
+    for source, literal in literals:
+        pieces = in_pieces(literal, r"\{[^}]*\}")
+        check(any(all(piece in line for piece in pieces) for line in described), f"{source}: not described: {literal}")
+    code = "".join(re.sub(r'"\s*\n\s*"', "", file.read_text()) for file in (ROOT / "daemon").rglob("*.cpp"))
+    for line in described:
+        check(all(piece in code for piece in in_pieces(line, "…")), f"{page.name}: no code says: {line}")
+
+
+def check_runbooks(page):
+    alerts = ROOT / "charts/kube-ipvsd/files/alerts.yaml"
+    if not alerts.exists():
+        print("skipped: no alerts of a chart to compare the runbooks with")
+        return
+    names = set(re.findall(r"^\s*- alert: (\w+)$", alerts.read_text(), re.M))
+    runbooks = set(re.findall(r"^### (\w+)$", page.read_text(), re.M))
+    check(names, "the chart has no alerts")
+    check(names == runbooks, f"{page.name}: runbooks and alerts differ: {sorted(names ^ runbooks)}")
+
+
+def check_links():
+    for page in PAGES:
+        if not page.exists():
+            continue
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+            if target.startswith("../charts/") and not (ROOT / "charts").exists():
+                print(f"skipped: {page.name}: {target}: there are no charts")
+            elif "://" not in target:
+                check((page.parent / target).exists(), f"{page.relative_to(ROOT)}: no {target}")
+
+
+def main():
+    check_commands(*sys.argv[1:])
+    check_log(ROOT / "docs/operations.md")
+    check_runbooks(ROOT / "docs/operations.md")
+    check_links()
+    for failure in failures:
+        print("FAILED:", failure)
+    print(f"{passed} passed, {len(failures)} failed")
+    return bool(failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
