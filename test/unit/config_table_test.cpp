@@ -90,7 +90,6 @@ const std::map<std::string, std::vector<std::string>> wrong_values{
     {"ipvsd.iptablesBackend", {"iptables", "NFT"}},
     {"ipvsd.rulesAuditPeriod", {"-1s", "1ms", "soon"}},
     {"ipvsd.auditPeriod", {"-1s", "1ms", "soon"}},
-    {"ipvsd.ctlSocket", {"run/ctl.sock", "yes", "\"@abstract\""}},
     {"ipvsd.externalMarkMask", {"bits", "\"-1\"", "\"0x1ffffffff\""}},
     {"ipvsd.drainTimeout", {"-1s", "1500ms", "soon"}},
     {"enableProfiling", {"maybe"}},
