@@ -45,9 +45,9 @@ struct World {
         ObservedVirtualServer found{frontend.server, {}};
         for (const auto& destination : frontend.destinations) found.destinations.push_back({destination, 0, 0, 0});
         node.servers.push_back(std::move(found));
-        const auto& key = frontend.server.key;
+        const auto& place = frontend.server.key;
         if (frontend.outside.value != 0)
-          node.entries.push_back(outside_entry(key.address, key.protocol, key.port, frontend.outside));
+          node.entries.push_back(outside_entry(place.address, place.protocol, place.port, frontend.outside));
       }
       for (const auto& address : wanted.addresses)
         node.addresses.push_back({std::string(ipvs_link_name), address, address.max_prefix()});
