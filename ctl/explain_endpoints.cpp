@@ -121,7 +121,7 @@ EndpointFindings explain_endpoints(const Cluster& cluster, const NodeView& view,
     ExplainedEndpoint row;
     row.key = candidates[i].key;
     row.pod = candidates[i].source->pod;
-    row.node = candidates[i].source->node_name;
+    row.node = *candidates[i].source->node_name;
     row.in = where[i] == Standing::in;
     row.reason = reason_of(candidates[i], where[i]);
     if (const auto* present = find(found, row.key)) {

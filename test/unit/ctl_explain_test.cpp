@@ -235,9 +235,9 @@ TEST_CASE("endpoints of a Service, and why they are out") {
   const auto here = endpoint("10.244.1.11", true, "here");
   const auto there = endpoint("10.244.2.13", true, "there");
   auto hinted_here = here;
-  hinted_here.for_nodes = {"here"};
+  hinted_here.for_nodes = Shared(std::vector<std::string>{"here"});
   auto hinted_there = there;
-  hinted_there.for_nodes = {"there"};
+  hinted_there.for_nodes = Shared(std::vector<std::string>{"there"});
   for (const auto& one : std::vector<Case>{
            {"none", TrafficPolicy::cluster, {here, there}, "ready"},
            {"none", TrafficPolicy::cluster, {here, leaving}, "terminating"},

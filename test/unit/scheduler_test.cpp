@@ -152,9 +152,9 @@ TEST_CASE("who drains, and until when") {
 
 TEST_CASE("each candidate knows where it stands") {
   auto hinted_here = endpoint("10.244.1.1", true, "here");
-  hinted_here.for_zones = {"zone-a"};
+  hinted_here.for_zones = Shared(std::vector<std::string>{"zone-a"});
   auto hinted_there = endpoint("10.244.1.2", true, "there");
-  hinted_there.for_zones = {"zone-b"};
+  hinted_there.for_zones = Shared(std::vector<std::string>{"zone-b"});
   auto leaving = endpoint("10.244.1.3", false, "here");
   leaving.serving = leaving.terminating = true;
   const auto all = slice("web", {hinted_here, hinted_there, leaving, endpoint("10.244.1.4", false, "there")});
