@@ -45,8 +45,8 @@ Service full_service() {
 EndpointSlice full_slice() {
   auto one = endpoint("10.244.1.1", false, "here");
   one.serving = one.terminating = true;
-  one.for_zones = {"zone-a", "zone-b"};
-  one.for_nodes = {"here"};
+  one.for_zones = Shared(std::vector<std::string>{"zone-a", "zone-b"});
+  one.for_nodes = Shared(std::vector<std::string>{"here"});
   one.pod = "full-1";
   auto all = slice("full", {one, endpoint("10.244.1.2")});
   all.ports = {{"http", Protocol::tcp, Port{8080}}, {"dns", Protocol::udp, Port{5353}}};
