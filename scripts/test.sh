@@ -96,8 +96,6 @@ echo "== package"
 if deb=$(scripts/deb.sh); then
   test/package/deb_test.sh "$deb" 2>&1 | tee "$log/package"
   count "$log/package" "the package"
-  test/package/reproducible_test.sh "$deb" 2>&1 | tee "$log/reproducible"
-  count "$log/reproducible" "the repeated build"
 else
   broken "the package does not build"
 fi
