@@ -103,7 +103,7 @@ case "\$*" in
     sed 's/^/    /' "$recorded/config.yaml" ;;
   "-n kube-system get configmap kube-proxy -o jsonpath={.data.config\\.conf}") cat "$recorded/config.yaml" ;;
   "-n kube-system get daemonset kube-proxy -o yaml") echo 'kind: DaemonSet' ;;
-  "-n kube-system patch daemonset kube-proxy --patch-file "*) test -s "\${*##* }" || test ! -d charts/ ;;
+  "-n kube-system patch daemonset kube-proxy --patch-file "*) test -s "\${@: -1}" ;;
   "-n kube-system exec daemonset/kube-ipvsd -- "*)
     shift 5
     set -- "\${@/#\/etc\/kube-ipvsd\/config\/config.yaml/$config}"
