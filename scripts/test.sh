@@ -65,7 +65,7 @@ run_under=
 echo
 echo "== fuzz"
 if { [ -f build-fuzz/build.ninja ] || CXX=clang++-14 meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined \
-  -Db_lundef=false -Dcpp_args=-fsanitize=fuzzer-no-link; } && ninja -C build-fuzz test/fuzz/ctl_fuzz; then
+  -Db_lundef=false -Dcpp_args=-fsanitize=fuzzer-no-link; } && ninja -C build-fuzz test/fuzz/ctl_fuzz test/fuzz/ctl_socket_fuzz; then
   rm -f build-fuzz/meson-logs/testlog.json
   meson test -C build-fuzz --no-rebuild --print-errorlogs --timeout-multiplier 5 --suite fuzz
   /usr/bin/python3 scripts/tally.py build-fuzz/meson-logs/testlog.json | tee "$log/tally"
