@@ -71,8 +71,9 @@ ListenAddresses listen_addresses(const Policy& policy, const std::vector<IpAddre
         cidrs.empty() ? !policy.node_port_primary : std::any_of(cidrs.begin(), cidrs.end(), [&](const Cidr& cidr) {
           return cidr.family() == family && cidr.prefix == 0;
         });
-  for (const auto& [link, address, prefix] : addresses) {
-    if (link == ipvs_link_name || listen.any[static_cast<std::size_t>(address.family())]) continue;
+  for (const auto& on_link : addresses) {
+    const IpAddress& address = on_link.address;
+    if (on_link.link == ipvs_link_name || listen.any[static_cast<std::size_t>(address.family())]) continue;
     const bool own = address.is_loopback() &&
                      std::any_of(cidrs.begin(), cidrs.end(), [&](const Cidr& cidr) { return cidr.contains(address); });
     if (own || serves_node_ports(policy, primary, address)) listen.addresses.push_back(address);

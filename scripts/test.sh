@@ -1,6 +1,7 @@
 #!/bin/bash
-# Every suite: unit and golden tests in three builds, the kernel suite on a kernel with IPVS, the conformance
-# scenarios. Ends with one line "N passed, N failed"; non-zero if anything failed.
+# Every suite: unit and golden tests in three builds, the fuzz targets for a bounded time, the chart and the image, the
+# kernel suite on a kernel with IPVS, the conformance scenarios. The Debian package has a test of its own, which builds
+# all of it once more: test/package/deb_test.sh "$(scripts/deb.sh)". Ends with one line "N passed, N failed"; non-zero if anything failed.
 set -u
 cd "$(dirname "$(realpath "$0")")/.." || exit 1
 exec </dev/null
@@ -41,7 +42,7 @@ meson_suite() {
     return
   fi
   rm -f "$folder/meson-logs/testlog.json"
-  $run_under meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 5 --suite unit --suite golden
+  meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 5 --suite unit --suite golden
   /usr/bin/python3 scripts/tally.py "$folder/meson-logs/testlog.json" | tee "$log/tally"
   count "$log/tally" "$name"
 }
@@ -49,23 +50,32 @@ meson_suite() {
 echo "== packages"
 scripts/deps.sh || broken "scripts/deps.sh"
 
-run_under=
 meson_suite build "unit and golden, gcc, release" --buildtype=release
 
 export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 CXX=clang++-14 meson_suite build-asan "unit and golden, clang, ASan and UBSan" \
   -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false
 
-# Without address randomization: TSan's shadow does not fit around every layout.
-run_under="setarch $(uname -m) -R"
-CXX=g++ meson_suite build-tsan "unit and golden, gcc, TSan" -Dwerror=true -Db_sanitize=thread
-run_under=
+# TSan: the tests of what has threads. Without address randomization: its shadow does not fit around every layout.
+echo
+echo "== threads, gcc, TSan (build-tsan)"
+threaded="api_source config ctl_cluster loop manifest report serve"
+if { [ -f build-tsan/build.ninja ] || CXX=g++ meson setup build-tsan -Dwerror=true -Db_sanitize=thread; } &&
+  ninja -C build-tsan $(printf 'test/unit/test_%s ' $threaded); then
+  rm -f build-tsan/meson-logs/testlog.json
+  # shellcheck disable=SC2086 # one word per test
+  setarch "$(uname -m)" -R meson test -C build-tsan --no-rebuild --print-errorlogs --timeout-multiplier 5 $threaded
+  /usr/bin/python3 scripts/tally.py build-tsan/meson-logs/testlog.json | tee "$log/tally"
+  count "$log/tally" "TSan"
+else
+  broken "the TSan build"
+fi
 
 # The libFuzzer targets, for a bounded number of inputs each.
 echo
 echo "== fuzz"
 if { [ -f build-fuzz/build.ninja ] || CXX=clang++-14 meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined \
-  -Db_lundef=false -Dcpp_args=-fsanitize=fuzzer-no-link; } && ninja -C build-fuzz test/fuzz/ctl_fuzz; then
+  -Db_lundef=false -Dcpp_args=-fsanitize=fuzzer-no-link; } && ninja -C build-fuzz test/fuzz/ctl_fuzz test/fuzz/ctl_socket_fuzz; then
   rm -f build-fuzz/meson-logs/testlog.json
   meson test -C build-fuzz --no-rebuild --print-errorlogs --timeout-multiplier 5 --suite fuzz
   /usr/bin/python3 scripts/tally.py build-fuzz/meson-logs/testlog.json | tee "$log/tally"
@@ -90,15 +100,6 @@ echo
 echo "== conformance"
 scripts/conformance.sh 2>&1 | tee "$log/conformance"
 count "$log/conformance" "conformance"
-
-echo
-echo "== package"
-if deb=$(scripts/deb.sh); then
-  test/package/deb_test.sh "$deb" 2>&1 | tee "$log/package"
-  count "$log/package" "the package"
-else
-  broken "the package does not build"
-fi
 
 echo
 echo "$passed passed, $failed failed"
