@@ -124,7 +124,7 @@ void HealthCheckServer::take_published() {
   for (const auto& [service, check] : changes) {
     const auto known = checks_.find(service);
     if (known == checks_.end() || (check && check->port == known->second.check.port)) continue;
-    std::erase_if(listening_, [&](const auto& item) { return item.second.service == service; });
+    std::erase_if(listening_, [&owner = service](const auto& item) { return item.second.service == owner; });
     if (!check) checks_.erase(known);
   }
   for (const auto& [service, check] : changes) {
