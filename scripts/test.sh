@@ -59,7 +59,7 @@ CXX=clang++-14 meson_suite build-asan "unit and golden, clang, ASan and UBSan" \
 # TSan: the tests of what has threads. Without address randomization: its shadow does not fit around every layout.
 echo
 echo "== threads, gcc, TSan (build-tsan)"
-threaded="api_source config ctl_cluster loop manifest report serve"
+threaded="api_source config manifest report serve"
 if { [ -f build-tsan/build.ninja ] || CXX=g++ meson setup build-tsan -Dwerror=true -Db_sanitize=thread; } &&
   ninja -C build-tsan $(printf 'test/unit/test_%s ' $threaded); then
   rm -f build-tsan/meson-logs/testlog.json
