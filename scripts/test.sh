@@ -31,20 +31,27 @@ count() {
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
 
+# suites FOLDER SUITE... : runs these suites as they are built there.
+suites() {
+  local folder=$1
+  shift
+  rm -f "$folder/meson-logs/testlog.json"
+  meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 5 "${@/#/--suite=}"
+  /usr/bin/python3 scripts/tally.py "$folder/meson-logs/testlog.json" | tee "$log/tally"
+  count "$log/tally" "suite $* of $folder"
+}
+
 # meson_suite FOLDER NAME SETUP-OPTION... : configure, build, run the suites that need neither root nor a network.
 meson_suite() {
   local folder=$1 name=$2
   shift 2
   echo
   echo "== $name ($folder)"
-  if ! { [ -f "$folder/build.ninja" ] || meson setup "$folder" "$@"; } || ! ninja -C "$folder"; then
+  if { [ -f "$folder/build.ninja" ] || meson setup "$folder" "$@"; } && ninja -C "$folder"; then
+    suites "$folder" unit golden
+  else
     broken "$name does not build"
-    return
   fi
-  rm -f "$folder/meson-logs/testlog.json"
-  meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 5 --suite unit --suite golden
-  /usr/bin/python3 scripts/tally.py "$folder/meson-logs/testlog.json" | tee "$log/tally"
-  count "$log/tally" "$name"
 }
 
 echo "== packages"
@@ -54,13 +61,14 @@ meson_suite build "unit and golden, gcc, release" --buildtype=release
 
 export ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 CXX=clang++-14 meson_suite build-asan "unit and golden, clang, ASan and UBSan" \
-  -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false
+  -Dwerror=true -Db_sanitize=address,undefined -Db_lundef=false --optimization=1 \
+  -Dfuzz=true -Dcpp_args=-fsanitize=fuzzer-no-link
 
 # TSan: the tests of what has threads. Without address randomization: its shadow does not fit around every layout.
 echo
 echo "== threads, gcc, TSan (build-tsan)"
 threaded="api_source config manifest report serve"
-if { [ -f build-tsan/build.ninja ] || CXX=g++ meson setup build-tsan -Dwerror=true -Db_sanitize=thread; } &&
+if { [ -f build-tsan/build.ninja ] || CXX=g++ meson setup build-tsan -Dwerror=true --optimization=1 -Db_sanitize=thread; } &&
   ninja -C build-tsan $(printf 'test/unit/test_%s ' $threaded); then
   rm -f build-tsan/meson-logs/testlog.json
   # shellcheck disable=SC2086 # one word per test
@@ -71,25 +79,14 @@ else
   broken "the TSan build"
 fi
 
-# The libFuzzer targets, for a bounded number of inputs each.
+# The libFuzzer targets, of the same build as ASan's, for a bounded number of inputs each.
 echo
-echo "== fuzz"
-if { [ -f build-fuzz/build.ninja ] || CXX=clang++-14 meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined \
-  -Db_lundef=false -Dcpp_args=-fsanitize=fuzzer-no-link; } && ninja -C build-fuzz test/fuzz/ctl_fuzz test/fuzz/ctl_socket_fuzz; then
-  rm -f build-fuzz/meson-logs/testlog.json
-  meson test -C build-fuzz --no-rebuild --print-errorlogs --timeout-multiplier 5 --suite fuzz
-  /usr/bin/python3 scripts/tally.py build-fuzz/meson-logs/testlog.json | tee "$log/tally"
-  count "$log/tally" "fuzz"
-else
-  broken "the fuzz targets do not build"
-fi
+echo "== fuzz (build-asan)"
+suites build-asan fuzz
 
 echo
 echo "== chart"
-rm -f build/meson-logs/testlog.json
-meson test -C build --no-rebuild --print-errorlogs --timeout-multiplier 5 --suite chart
-/usr/bin/python3 scripts/tally.py build/meson-logs/testlog.json | tee "$log/tally"
-count "$log/tally" "the chart"
+suites build chart
 
 echo
 echo "== kernel"
