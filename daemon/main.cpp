@@ -285,12 +285,16 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   LastWords rules_error;
   RulesKeeper rules(
       std::move(iptables), config.own.rules_audit_period,
-      [&](Family family, const Result<bool>& wrote) {
-        if (!wrote) warn(wrote.error().message() + "; will retry");
-        rules_error.set(wrote ? "" : wrote.error().message());
-        if (!wrote) metrics.restore_failed(family);
-        if (!wrote || *wrote) metrics.rules_written(family, wrote.has_value());
-        if (wrote && *wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));
+      [&, counters = std::array<CounterReading, families.size()>{}](Family family,
+                                                                    const Result<Iptables::Ensured>& ensured) mutable {
+        if (!ensured) warn(ensured.error().message() + "; will retry");
+        rules_error.set(ensured ? "" : ensured.error().message());
+        if (!ensured) metrics.restore_failed(family);
+        if (!ensured || ensured->wrote) metrics.rules_written(family, ensured.has_value());
+        if (ensured && ensured->wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));
+        if (ensured)
+          metrics.foreign_mark_packets(
+              family, counters[static_cast<std::size_t>(family)].advance(ensured->foreign_marks, ensured->wrote));
         inbox.wake();
       },
       [&] { return others.alone(); });

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <set>
 #include <utility>
@@ -78,12 +79,16 @@ bool parse_chain(std::string_view line, SavedTable& table) {
 
 // "-A KUBE-SERVICES -s 127.0.0.0/8 -j RETURN", before which there may be counters.
 bool parse_rule(std::string_view line, SavedTable& table) {
-  if (line.starts_with('['))
-    if (!is_counters(take_word(line))) return false;
+  std::uint64_t packets = 0;
+  if (line.starts_with('[')) {
+    const auto counters = take_word(line);
+    if (!is_counters(counters)) return false;
+    std::from_chars(counters.data() + 1, counters.data() + counters.size(), packets);
+  }
   if (take_word(line) != "-A") return false;
   const auto chain = take_word(line);
   if (chain.empty()) return false;
-  table.rules.push_back({std::string(chain), std::string(line)});
+  table.rules.push_back({std::string(chain), std::string(line), packets});
   return true;
 }
 
@@ -135,6 +140,14 @@ std::string difference(const Chain& chain, const SavedTable* table) {
     if (expected != present) return fmt::format("{} rule {}: expected {}, found {}", place, i + 1, expected, present);
   }
   return {};
+}
+
+std::optional<std::uint64_t> packets_of(const SavedTable* table, const CountingRule& rule) {
+  if (table == nullptr) return {};
+  const auto found = std::find_if(table->rules.begin(), table->rules.end(), [&](const SavedRule& saved) {
+    return saved.chain == rule.chain && saved.rule == rule.rule;
+  });
+  return found == table->rules.end() ? std::nullopt : std::optional(found->packets);
 }
 
 // What removes our part of one table; empty if there is none.
@@ -200,6 +213,16 @@ Result<std::vector<SavedTable>> parse_save(std::string_view save_output) {
   return tables;
 }
 
+std::uint64_t CounterReading::advance(std::optional<std::uint64_t> read, bool begins_anew) {
+  std::uint64_t more = 0;
+  if (read && last_) more = *read >= *last_ ? *read - *last_ : *read;
+  if (begins_anew)
+    last_ = 0;
+  else if (read)
+    last_ = read;
+  return more;
+}
+
 Result<Audit> audit(const Rules& rules, std::string_view save_output) {
   const auto saved = parse_save(save_output);
   if (!saved) return fail(saved.error());
@@ -207,6 +230,8 @@ Result<Audit> audit(const Rules& rules, std::string_view save_output) {
   for (const auto& chain : rules.chains)
     if (result.difference.empty()) result.difference = difference(chain, find_table(*saved, chain.table));
   result.chains_equal = result.difference.empty();
+  if (rules.foreign_marks)
+    result.foreign_marks = packets_of(find_table(*saved, rules.foreign_marks->table), *rules.foreign_marks);
   for (const auto& jump : rules.jumps) {
     const auto* table = find_table(*saved, jump.table);
     const auto present = table != nullptr ? rules_of(*table, jump.from) : std::vector<std::string_view>{};

@@ -3,6 +3,8 @@
 // Pure.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,7 +15,8 @@ namespace ipvsd {
 
 struct SavedRule {
   std::string chain;
-  std::string rule;  // what follows "-A CHAIN "
+  std::string rule;           // what follows "-A CHAIN "
+  std::uint64_t packets = 0;  // that it matched; 0 without counters
 };
 
 struct SavedTable {
@@ -29,8 +32,21 @@ struct Audit {
   bool chains_equal = false;        // all of our chains exist and hold exactly our rules
   std::vector<Jump> missing_jumps;  // in the order of Rules::jumps
   std::string difference;           // the first difference, for people; empty if there is none
+  // What Rules::foreign_marks has counted; nothing where that is not there.
+  std::optional<std::uint64_t> foreign_marks;
 
   [[nodiscard]] bool clean() const { return chains_equal && missing_jumps.empty(); }
+};
+
+// How much was counted since the last look, by a counter of the kernel's that begins anew with its rule. What it has
+// when seen first was counted before our time.
+class CounterReading {
+ public:
+  // `read`: nothing if the rule is not there; `begins_anew`: it was written after that.
+  [[nodiscard]] std::uint64_t advance(std::optional<std::uint64_t> read, bool begins_anew);
+
+ private:
+  std::optional<std::uint64_t> last_;
 };
 
 // Error: malformed.

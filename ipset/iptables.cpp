@@ -64,7 +64,7 @@ std::string_view line_of(std::string_view text, std::size_t number) {
 // Error not_found: the program is not installed.
 Result<std::string> run_save(IptablesBackend backend, Family family) {
   const auto name = program(backend, family, "-save");
-  auto result = run_process({name}, "", deadline);
+  auto result = run_process({name, "-c"}, "", deadline);
   if (!result && result.error().code == Errc::not_found)
     return fail(Errc::not_found, name + ": not found; apt install iptables");
   if (!result) return fail(std::move(result.error()));
@@ -208,16 +208,16 @@ Result<void> Iptables::restore(Family family, const std::string& text) {
   return run_restore(*found, family, text);
 }
 
-Result<bool> Iptables::ensure(Family family, const RulesConfig& config) {
+Result<Iptables::Ensured> Iptables::ensure(Family family, const RulesConfig& config) {
   const auto wanted = rules(family, config);
   const auto saved = save(family);
   if (!saved) return fail(saved.error());
   const auto found = audit(wanted, *saved);
   if (!found) return fail(found.error());
-  if (found->clean()) return false;
+  if (found->clean()) return Ensured{false, found->foreign_marks};
   if (auto written = restore(family, restore_text(wanted, found->missing_jumps)); !written)
     return fail(std::move(written.error()));
-  return true;
+  return Ensured{true, found->foreign_marks};
 }
 
 Result<void> Iptables::remove(Family family) {

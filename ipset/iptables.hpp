@@ -38,17 +38,21 @@ class Iptables {
   // install; busy, denied or timed_out where it could not be found out now.
   [[nodiscard]] Result<IptablesBackend> backend(Family family);
 
-  // The output of iptables-save. Error: as backend(); not_found without the program; denied, busy, unsupported,
-  // timed_out.
+  // The output of iptables-save, with counters. Error: as backend(); not_found without the program; denied, busy,
+  // unsupported, timed_out.
   [[nodiscard]] Result<std::string> save(Family family);
 
   // Feeds iptables-restore --noflush. Each table is one transaction. Errors: busy if somebody held the lock for 5 s or
   // interfered (exit status 4), denied, unsupported otherwise; with the line that failed.
   [[nodiscard]] Result<void> restore(Family family, const std::string& text);
 
-  // Makes our chains and jumps what they should be; true if something had to be written. The sets must exist. If it has
-  // to write again and again, somebody else writes the same chains.
-  [[nodiscard]] Result<bool> ensure(Family family, const RulesConfig& config);
+  // Makes our chains and jumps what they should be. The sets must exist. If it has to write again and again, somebody
+  // else writes the same chains.
+  struct Ensured {
+    bool wrote = false;                          // something was missing or different
+    std::optional<std::uint64_t> foreign_marks;  // Audit::foreign_marks, before anything was written
+  };
+  [[nodiscard]] Result<Ensured> ensure(Family family, const RulesConfig& config);
 
   // Removes our jumps and chains, from both backends unless one was given: they may have been written when the node
   // used the other one. Idempotent. Error: as save(), if no backend is there, or one could not be read or written.

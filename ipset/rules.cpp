@@ -12,8 +12,10 @@ namespace {
 
 constexpr std::array tables{Table::mangle, Table::nat, Table::filter};
 
+constexpr std::string_view outside_chain = "KUBE-IPVSD-OUTSIDE";
+
 constexpr std::array<Jump, 11> all_jumps{{
-    {Table::mangle, "PREROUTING", "KUBE-IPVSD-OUTSIDE", "kube-ipvsd: clients outside the cluster"},
+    {Table::mangle, "PREROUTING", outside_chain, "kube-ipvsd: clients outside the cluster"},
     {Table::mangle, "OUTPUT", "KUBE-IPVSD-OUTPUT", "kube-ipvsd: source ranges for the node itself"},
     {Table::nat, "OUTPUT", "KUBE-SERVICES", "kubernetes service portals"},
     {Table::nat, "PREROUTING", "KUBE-SERVICES", "kubernetes service portals"},
@@ -114,7 +116,7 @@ struct Writer {
   // IPVS looks for a virtual server by mark before one by address. What bears other bits as well finds none by its
   // mark, and goes on to the ordinary one; the second rule counts it.
   [[nodiscard]] Chain outside(const RulesConfig& config) const {
-    Chain chain{Table::mangle, "KUBE-IPVSD-OUTSIDE", {}};
+    Chain chain{Table::mangle, std::string(outside_chain), {}};
     if (!config.local_match || config.outside_mask == 0) return chain;
     const auto match = *config.local_match + " " + noted_set(SetKind::outside, "dst,dst");
     chain.rules.push_back(
@@ -208,6 +210,9 @@ Rules rules(Family family, const RulesConfig& config) {
       write.outside(config),
       write.output(),
   };
+  for (const auto& chain : all.chains)
+    if (chain.name == outside_chain && !chain.rules.empty())
+      all.foreign_marks = CountingRule{chain.table, outside_chain, chain.rules.back()};
   return all;
 }
 

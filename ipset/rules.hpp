@@ -53,9 +53,17 @@ struct Jump {
   friend bool operator==(const Jump&, const Jump&) = default;
 };
 
+struct CountingRule {
+  Table table = Table::mangle;
+  std::string_view chain;
+  std::string rule;
+};
+
 struct Rules {
   std::vector<Chain> chains;
   std::vector<Jump> jumps;  // in the order in which they are inserted, each at the top of its chain
+  // Counts the packets from outside that bear other people's bits of the mark; where outside clients get a mark.
+  std::optional<CountingRule> foreign_marks;
 };
 
 [[nodiscard]] Rules rules(Family family, const RulesConfig& config);

@@ -47,7 +47,7 @@ std::uint32_t Marks::choose(const OutsidePort& port, const InKernel& in_kernel) 
 
 std::vector<PortMark> Marks::assign(const ObjectKey& service, const std::vector<OutsidePort>& ports,
                                     const InKernel& in_kernel) {
-  refused_.erase(service);
+  const bool was_refused = refused_.erase(service) > 0;
   if (ports.empty() && !assigned_.contains(service)) return {};
   const auto had = std::exchange(assigned_[service], {});
   std::vector<PortMark> marks;
@@ -67,7 +67,8 @@ std::vector<PortMark> Marks::assign(const ObjectKey& service, const std::vector<
       continue;
     const auto mark = choose(port, in_kernel);
     if (mark == 0) {
-      refused_.insert(service);
+      if (!was_refused && !refused_.contains(service)) newly_refused_.push_back(service);
+      ++refused_[service][static_cast<std::size_t>(port.family)];
       continue;
     }
     taken_[static_cast<std::size_t>(port.family)].insert(mark);

@@ -8,11 +8,13 @@
 // Pure; one thread.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "model/kernel.hpp"
@@ -53,8 +55,11 @@ class Marks {
                                              const InKernel& in_kernel);
   void release(const ObjectKey& service);
 
-  // Services that wanted more marks than there were.
-  [[nodiscard]] const std::unordered_set<ObjectKey>& refused() const { return refused_; }
+  // Services that wanted more marks than there were, and how many of their ports have none, by Family.
+  using PerFamily = std::array<std::size_t, 2>;
+  [[nodiscard]] const std::unordered_map<ObjectKey, PerFamily>& refused() const { return refused_; }
+  // Those that have come to be refused since the last call.
+  [[nodiscard]] std::vector<ObjectKey> take_newly_refused() { return std::exchange(newly_refused_, {}); }
   [[nodiscard]] std::uint32_t mask() const { return mask_; }
 
  private:
@@ -67,7 +72,8 @@ class Marks {
   std::array<std::unordered_set<std::uint32_t>, 2> taken_;  // by Family
   std::array<std::uint32_t, 2> last_{0, 0};                 // handed out, by Family
   std::unordered_map<VirtualServerKey, std::uint32_t> observed_;
-  std::unordered_set<ObjectKey> refused_;
+  std::unordered_map<ObjectKey, PerFamily> refused_;
+  std::vector<ObjectKey> newly_refused_;
 };
 
 // The mark of a port, 0 if it has none.

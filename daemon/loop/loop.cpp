@@ -213,6 +213,11 @@ void Loop::report() {
   reported_counters_ = counters;
   metrics.set_dirty_objects(reconciler.retries().entries().size());
   metrics.set_conflicts(reconciler.ledger().conflict_count());
+  Marks::PerFamily unmarked{};
+  for (const auto& [service, ports] : reconciler.marks().refused())
+    for (const auto family : families)
+      unmarked[static_cast<std::size_t>(family)] += ports[static_cast<std::size_t>(family)];
+  for (const auto family : families) metrics.set_unmarked_ports(family, unmarked[static_cast<std::size_t>(family)]);
   metrics.set_draining_servers(reconciler.ledger().draining().size());
   const auto changes = reconciler.cluster().changes();
   metrics.set_changes_pending(changes.services, changes.slices);

@@ -178,6 +178,7 @@ bool Reconciler::step(Instant now) {
   note_written();
   report_conflicts();
   report_wrong_families();
+  report_unmarked();
   if (cluster_.touched() > 0) return true;
   first_sync_done_ = true;
   if (!pruning_ && cluster_.complete()) {
@@ -209,6 +210,14 @@ void Reconciler::report_wrong_families() {
     warn_(text);
     notices_.push_back({ServiceNotice::Kind::wrong_family, service, uid, std::move(text)});
   }
+}
+
+void Reconciler::report_unmarked() {
+  for (const auto& service : marks_.take_newly_refused())
+    warn_(
+        fmt::format("Service {}: no mark is left for its outside clients, and all clients share its local endpoints; "
+                    "give ipvsd.externalMarkMask more bits",
+                    service.to_string()));
 }
 
 bool Reconciler::poll_drains(Instant now, std::size_t limit) {
@@ -244,7 +253,7 @@ bool Reconciler::audit(std::size_t servers, std::size_t sets) {
   audit_position_ = audit_set_ = 0;
   audit_servers_.clear();
   ++counters_.audits;
-  for (const auto& key : marks_.refused()) cluster_.touch(key);  // by now there may be marks again
+  for (const auto& [key, ports] : marks_.refused()) cluster_.touch(key);  // by now there may be marks again
   return true;
 }
 

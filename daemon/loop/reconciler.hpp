@@ -89,6 +89,7 @@ class Reconciler {
   void report_conflicts();
   bool audit_piece(IpSet set);
   void report_wrong_families();
+  void report_unmarked();
   void note_written();
 
   Kernel& kernel_;

@@ -20,9 +20,9 @@ namespace ipvsd {
 
 class RulesKeeper {
  public:
-  // Called on the keeper's thread after each attempt: whether rules had to be written, or why that failed. The keeper
+  // Called on the keeper's thread after each attempt: what it found and did, or why that failed. The keeper
   // tries again, after a second at first and then each `audit_period`.
-  using Report = std::function<void(Family, const Result<bool>&)>;
+  using Report = std::function<void(Family, const Result<Iptables::Ensured>&)>;
   // While `may_write` says no, the rules are left alone.
   RulesKeeper(
       Iptables iptables, std::chrono::seconds audit_period, Report report,

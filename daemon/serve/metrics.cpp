@@ -108,6 +108,8 @@ struct Metrics::Series {
     Gauge* no_local_internal;
     Gauge* no_local_external;
     std::array<Counter*, 2> rules_writes;  // by ok
+    Counter* foreign_marks;
+    Gauge* unmarked;
   };
   struct PerResource {
     Counter* events;
@@ -216,11 +218,19 @@ void Metrics::Series::register_ours(std::string_view version) {
         &counter("kube_ipvsd_drift_repaired_total", "Kernel objects found changed by somebody else and repaired",
                  {{"object", object_labels[object]}});
   }
-  for (const auto family : families)
+  for (const auto family : families) {
+    auto& own = per_family[index(family)];
     for (const bool ok : {false, true})
-      per_family[index(family)].rules_writes[ok] =
-          &counter("kube_ipvsd_rules_writes_total", "Writes of the constant iptables rules",
-                   {{"family", label(family)}, {"result", label(ok)}});
+      own.rules_writes[ok] = &counter("kube_ipvsd_rules_writes_total", "Writes of the constant iptables rules",
+                                      {{"family", label(family)}, {"result", label(ok)}});
+    own.foreign_marks =
+        &counter("kube_ipvsd_foreign_mark_packets_total",
+                 "Packets from outside that bear foreign mark bits, and so met the ordinary virtual server",
+                 {{"family", label(family)}});
+    own.unmarked = &gauge("kube_ipvsd_unmarked_service_ports",
+                          "Service ports of externalTrafficPolicy Local for which there was no mark left",
+                          {{"family", label(family)}});
+  }
   for (std::size_t i = 0; i < resource_labels.size(); ++i) {
     const Labels labels{{"resource", resource_labels[i]}};
     per_resource[i].events = &counter("kube_ipvsd_watch_events_total", "Events received", labels);
@@ -336,6 +346,12 @@ void Metrics::event(EventResult result) { series_->events[index(result)]->Increm
 void Metrics::set_other_proxy(bool lives) { series_->other_proxy->Set(lives ? 1 : 0); }
 void Metrics::rules_written(Family family, bool ok) {
   series_->per_family[index(family)].rules_writes[ok]->Increment();
+}
+void Metrics::foreign_mark_packets(Family family, std::uint64_t count) {
+  series_->per_family[index(family)].foreign_marks->Increment(number(count));
+}
+void Metrics::set_unmarked_ports(Family family, std::size_t count) {
+  series_->per_family[index(family)].unmarked->Set(number(count));
 }
 
 std::string Metrics::text() const {

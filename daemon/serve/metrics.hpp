@@ -62,6 +62,8 @@ class Metrics {
   void audit_finished();
   void set_other_proxy(bool lives);
   void rules_written(Family family, bool ok);
+  void foreign_mark_packets(Family family, std::uint64_t count);
+  void set_unmarked_ports(Family family, std::size_t count);
   // Services with a healthCheckNodePort, and those of them whose port cannot be had.
   void set_health_checks(std::size_t services, std::size_t failing);
   void health_check_served(bool ok);

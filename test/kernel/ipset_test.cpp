@@ -375,23 +375,23 @@ TEST_CASE("rules are written once, found again, repaired and removed") {
           continue;
         config.local_match = match;
         INFO(match.value_or("no local detector"));
-        CHECK(value(iptables.ensure(family, config)));
-        CHECK_FALSE(value(iptables.ensure(family, config)));
+        CHECK(value(iptables.ensure(family, config)).wrote);
+        CHECK_FALSE(value(iptables.ensure(family, config)).wrote);
       }
       config.masquerade_all = true;
       config.masquerade_mark = 0x80000000;
       config.random_fully = false;
-      CHECK(value(iptables.ensure(family, config)));
-      CHECK_FALSE(value(iptables.ensure(family, config)));
+      CHECK(value(iptables.ensure(family, config)).wrote);
+      CHECK_FALSE(value(iptables.ensure(family, config)).wrote);
 
       // Somebody removes a jump, another rule is in front, and a rule goes.
       run({name, "-D", "INPUT", "-m", "comment", "--comment", "kube-proxy firewall rules", "-j",
            "KUBE-PROXY-FIREWALL"});
       run({name, "-t", "nat", "-F", "KUBE-SERVICES"});
-      CHECK(value(iptables.ensure(family, config)));
+      CHECK(value(iptables.ensure(family, config)).wrote);
       const auto input = run({name, "-S", "INPUT"});
       CHECK(input.find("KUBE-PROXY-FIREWALL") < input.find("KUBE-IPVS-FILTER"));
-      CHECK_FALSE(value(iptables.ensure(family, config)));
+      CHECK_FALSE(value(iptables.ensure(family, config)).wrote);
       CHECK(foreign_rules(iptables, family) == foreign);
 
       for (int pass = 0; pass < 2; ++pass) {
@@ -414,7 +414,7 @@ TEST_CASE("rules are removed from whichever backend holds them") {
   auto sets = open_fresh();
   succeed(sets.create_all());
   const auto backends = working_backends();
-  for (const auto backend : backends) CHECK(value(Iptables(backend).ensure(Family::ipv4, {})));
+  for (const auto backend : backends) CHECK(value(Iptables(backend).ensure(Family::ipv4, {})).wrote);
   succeed(Iptables{}.remove(Family::ipv4));
   for (const auto backend : backends)
     CHECK(run({program(backend, Family::ipv4), "-t", "nat", "-S"}).find("KUBE-") == std::string::npos);
@@ -428,7 +428,7 @@ TEST_CASE("a chain that others use survives the removal") {
     const auto name = program(backend, Family::ipv4);
     INFO(name);
     Iptables iptables(backend);
-    CHECK(value(iptables.ensure(Family::ipv4, {})));
+    CHECK(value(iptables.ensure(Family::ipv4, {})).wrote);
     run({name, "-t", "nat", "-A", "PREROUTING", "-p", "tcp", "-j", "KUBE-MARK-MASQ"});
     succeed(iptables.remove(Family::ipv4));
     const auto nat = run({name, "-t", "nat", "-S"});
@@ -452,7 +452,7 @@ TEST_CASE("a set grows under the rules that refer to it, and then cannot be dest
   const auto header = run({"ipset", "list", "-t", "KUBE-CLUSTER-IP"});
   CHECK(header.find("maxelem 256") != std::string::npos);
   CHECK(header.find("References: 0") == std::string::npos);
-  CHECK_FALSE(value(iptables.ensure(Family::ipv4, {})));
+  CHECK_FALSE(value(iptables.ensure(Family::ipv4, {})).wrote);
 
   const auto destroyed = sets.destroy_all();
   REQUIRE_FALSE(destroyed);

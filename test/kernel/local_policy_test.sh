@@ -79,11 +79,30 @@ check "one virtual server by mark for each port and family" marks_are 4
 check "the marks are in their set" test "$(ipset list KUBE-IPVSD-MARKS -o save | grep -c '^add')" = 2
 
 # Other people's bits: the packet falls back to the ordinary virtual server, and is counted.
-foreign_bits() { iptables -t mangle "$1" PREROUTING -i eth0 -p tcp --dport 80 -j MARK --set-xmark 0x800000/0x800000; }
+foreign_bits() {
+  local program
+  for program in iptables ip6tables; do
+    $program -t mangle "$1" PREROUTING -i eth0 -p tcp --dport 80 -j MARK --set-xmark 0x800000/0x800000 || return 1
+  done
+}
+counted() { [ "$(metric "kube_ipvsd_foreign_mark_packets_total{family=\"$1\"}")" -ge "$2" ]; }
+check "nothing counted yet, in either family" not eval 'counted IPv4 1 || counted IPv6 1'
 must "foreign bits" foreign_bits -I
 check "a packet with foreign bits falls back to all endpoints" \
   bash -c "ip netns exec outside $traffic request tcp 203.0.113.40 80 --count 6 --quiet --timeout 500 |
     grep -q 'from web-[23]'"
+check "and is counted" within 10 counted IPv4 6
+check "in its family only" not counted IPv6 1
+outside request tcp 2001:db8:113::40 80 --count 2 --quiet --timeout 500 >"$work/output"
+check "in IPv6, too" within 10 counted IPv6 2
+counted_before=$(metric 'kube_ipvsd_foreign_mark_packets_total{family="IPv4"}')
+must "somebody empties the chain" iptables -t mangle -F KUBE-IPVSD-OUTSIDE
+marking() { iptables-save -t mangle | grep -q -e '--map-mark'; }
+check "the rules are written again" within 10 marking
+check "the metric stays where it was" counted IPv4 "$counted_before"
+outside request tcp 203.0.113.40 80 --count 1 --quiet --timeout 500 >"$work/output"
+check "and goes on from there" within 10 counted IPv4 $((counted_before + 1))
+check "but not twice" not counted IPv4 $((counted_before * 2))
 must "no foreign bits" foreign_bits -D
 
 state() { { ipvsadm -Sn; ipset save; } | sort; }
@@ -148,6 +167,24 @@ check "the daemon ends" stop
 check "--cleanup leaves no virtual server" test -z "$(ipvsadm -Sn)"
 check "--cleanup leaves no set" test -z "$(ipset list -n)"
 check "--cleanup leaves no chain" not bash -c 'iptables-save | grep KUBE-IPVSD'
+
+# A mask with room for one mark in each family.
+config 'ipvsd: {auditPeriod: 1s, rulesAuditPeriod: 1s, externalMarkMask: "0x100000"}'
+edge Local lab-node "$ready" | replace edge.yaml
+: >"$log"
+start
+must "the first sync with one mark" within 30 synced
+check "one port has it in each family" marks_are 2
+without_mark() { [ "$(metric "kube_ipvsd_unmarked_service_ports{family=\"$1\"}")" = "$2" ]; }
+check "the other one shows in the metric" without_mark IPv4 1
+check "in IPv6, too" without_mark IPv6 1
+audits_done() { [ "$(metric kube_ipvsd_audits_total)" -ge 2 ]; }
+check "it is tried again" within 30 audits_done
+told_once() { [ "$(grep -c 'Service default/edge: no mark is left' "$log")" = 1 ]; }
+check "the log names the Service once" told_once
+edge Cluster lab-node "$ready" | replace edge.yaml
+check "who wants no mark lacks none" within 10 without_mark IPv4 0
+stop
 
 # Without a detector nobody is known to be outside.
 config 'clusterCIDR: ""'

@@ -40,7 +40,11 @@ TEST_CASE("marks lie within the mask, one for each port, and are kept") {
   CHECK(marks.refused().empty());
   // There are three of them only; the other family has its own.
   CHECK(marks.assign({"ns", "c"}, {outside("http")}, nothing).empty());
-  CHECK(marks.refused().contains(ObjectKey{"ns", "c"}));
+  CHECK(marks.refused().at(ObjectKey{"ns", "c"}) == Marks::PerFamily{1, 0});
+  CHECK(marks.take_newly_refused() == std::vector{ObjectKey{"ns", "c"}});
+  CHECK(marks.assign({"ns", "c"}, {outside("http"), outside("https")}, nothing).empty());
+  CHECK(marks.refused().at(ObjectKey{"ns", "c"}) == Marks::PerFamily{2, 0});
+  CHECK(marks.take_newly_refused().empty());  // it was told
   CHECK(marks.assign({"ns", "d"}, {outside("http", "2001:db8::1", Family::ipv6)}, nothing).size() == 1);
   // What b no longer wants is c's.
   CHECK(marks.assign(b, {}, nothing).empty());

@@ -222,7 +222,7 @@ TEST_CASE("kube-proxy's recorded rules are among ours, in their order") {
 
       RulesConfig config;
       for (const auto& table : *expected)
-        for (const auto& [chain, rule] : table.rules) {
+        for (const auto& [chain, rule, packets] : table.rules) {
           if (chain != "KUBE-SERVICES" || rule.find("CLUSTER-IP dst,dst -j KUBE-MARK-MASQ") == std::string::npos)
             continue;
           if (rule.starts_with("! -"))
@@ -244,7 +244,7 @@ TEST_CASE("kube-proxy's recorded rules are among ours, in their order") {
               if (jump->table == table && jump->from == name) ours.push_back(jump->rule());
           }
           auto at = ours.begin();
-          for (const auto& [chain, rule] : found->rules) {
+          for (const auto& [chain, rule, packets] : found->rules) {
             if (chain != name || name == "KUBE-IPVS-OUT-FILTER") continue;
             INFO(name << ": " << rule);
             at = std::find(at, ours.end(), rule);
@@ -309,6 +309,43 @@ TEST_CASE("an audit finds what is missing or different") {
   replace(longer, "-A KUBE-SOURCE-RANGES-FIREWALL -j DROP\n",
           "-A KUBE-SOURCE-RANGES-FIREWALL -j DROP\n-A KUBE-SOURCE-RANGES-FIREWALL -j DROP\n");
   CHECK_FALSE(audit(all, longer)->chains_equal);
+}
+
+TEST_CASE("the audit reads what the rule for foreign mark bits counted") {
+  RulesConfig config;
+  CHECK_FALSE(rules(Family::ipv4, config).foreign_marks);
+  config.local_match = not_from(*Cidr::parse("10.244.0.0/16"));
+  config.outside_mask = 0x307f;
+  const auto all = rules(Family::ipv4, config);
+  REQUIRE(all.foreign_marks);
+  CHECK(all.foreign_marks->rule.ends_with("-m mark ! --mark 0x0/0xffffcf80"));
+  CHECK_FALSE(audit(rules(Family::ipv4, {}), saved(all, true))->foreign_marks);
+
+  auto text = saved(all, true);
+  const auto line = fmt::format("-A KUBE-IPVSD-OUTSIDE {}", all.foreign_marks->rule);
+  const auto at = text.find(line);
+  REQUIRE(at != std::string::npos);
+  const auto begin = text.rfind('\n', at) + 1;
+  text.replace(begin, at - begin, "[4294967297:240] ");
+  CHECK(audit(all, text)->clean());
+  CHECK(audit(all, text)->foreign_marks == 4294967297);
+  replace(text, "[4294967297:240] " + line + "\n", "");
+  REQUIRE(audit(all, text));
+  CHECK_FALSE(audit(all, text)->foreign_marks);
+}
+
+TEST_CASE("a counter that begins anew never counts backwards") {
+  CounterReading counter;
+  CHECK(counter.advance(100, false) == 0);  // before our time
+  CHECK(counter.advance(107, false) == 7);
+  CHECK(counter.advance(3, false) == 3);  // somebody restored the rules
+  CHECK(counter.advance(5, true) == 2);   // we write them again
+  CHECK(counter.advance(9, false) == 9);
+  CHECK(counter.advance({}, true) == 0);  // it was gone
+  CHECK(counter.advance(1, false) == 1);
+  CounterReading fresh;
+  CHECK(fresh.advance({}, true) == 0);
+  CHECK(fresh.advance(6, false) == 6);
 }
 
 TEST_CASE("text that iptables-save does not print is refused") {
