@@ -27,6 +27,7 @@
 #include "daemon/kernel/sysctls.hpp"
 #include "daemon/loop/cleanup.hpp"
 #include "daemon/loop/flow_sweeper.hpp"
+#include "daemon/loop/hand_over.hpp"
 #include "daemon/loop/loop.hpp"
 #include "daemon/loop/node_policy.hpp"
 #include "daemon/loop/proxy_watch.hpp"
@@ -398,6 +399,26 @@ int clean_up(const Flags& flags, LinuxKernel& kernel) {
   return 0;
 }
 
+// kube-proxy may live already: nothing that it writes is touched.
+int hand_over(const Flags& flags, LinuxKernel& kernel) {
+  SoleWriter sole([] { return std::nullopt; });
+  if (const auto other = sole.claim()) {
+    spdlog::error("{}: end it before --hand-over", *other);
+    return 1;
+  }
+  Iptables iptables(forced_backend(flags.config));
+  const auto done = ipvsd::hand_over(kernel, iptables, [&](IpSet set) { return kernel.sets().destroy(set); });
+  if (!done) return give_up(done.error());
+  spdlog::info("ready for kube-proxy: removed the rules in table mangle, {} virtual servers by mark and their sets",
+               done->removed);
+  if (done->left > 0)
+    spdlog::warn(
+        "{} virtual servers by mark stay for the {} connections that they have, and get no new ones; run "
+        "--hand-over again when these have ended",
+        done->left, done->connections);
+  return 0;
+}
+
 int run(int argc, char** argv) {
   const Fd signals = claim_signals();
   const auto flags = parse_flags(argc, argv);
@@ -420,7 +441,7 @@ int run(int argc, char** argv) {
   if (!policy) return give_up(policy.error());
   // Before anything of the node is changed: a kubeconfig that cannot be used is a mistake to tell at once.
   ApiAccess access;
-  if (flags->manifests.empty() && !flags->cleanup && !flags->init_only) {
+  if (flags->manifests.empty() && !flags->cleanup && !flags->hand_over && !flags->init_only) {
     auto read = read_access(*flags);
     if (!read) return give_up(read.error());
     access = std::move(*read);
@@ -430,6 +451,7 @@ int run(int argc, char** argv) {
   auto kernel = LinuxKernel::open();
   if (!kernel) return give_up(kernel.error());
   if (flags->cleanup) return clean_up(*flags, *kernel);
+  if (flags->hand_over) return hand_over(*flags, *kernel);
   if (flags->init_only) return init_only(*flags, *policy, *kernel);
   return flags->dry_run ? dry_run(*flags, access, *policy, *kernel, signals)
                         : serve_watching(*flags, access, *policy, *kernel, signals);

@@ -243,11 +243,16 @@ Result<Audit> audit(const Rules& rules, std::string_view save_output) {
   return result;
 }
 
-Result<std::string> removal_text(std::string_view save_output) {
+Result<std::string> removal_text(std::string_view save_output, Removal what) {
   const auto saved = parse_save(save_output);
   if (!saved) return fail(saved.error());
   // Names and jumps are the same in both families, whatever the configuration.
-  const auto ours = rules(Family::ipv4, {});
+  auto ours = rules(Family::ipv4, {});
+  if (what == Removal::own) {
+    const auto of_kube_proxy = [](const auto& part) { return part.table != Table::mangle; };
+    std::erase_if(ours.chains, of_kube_proxy);
+    std::erase_if(ours.jumps, of_kube_proxy);
+  }
   std::string text;
   for (const auto& table : *saved) text += removal_of(table, ours);
   return text;

@@ -52,9 +52,12 @@ class CounterReading {
 // Error: malformed.
 [[nodiscard]] Result<Audit> audit(const Rules& rules, std::string_view save_output);
 
+// `own`: what is in table mangle, which kube-proxy does not know.
+enum class Removal : std::uint8_t { everything, own };
+
 // Input for `iptables-restore --noflush` that removes our jumps and chains; empty if there are none. A chain that
 // somebody else's rule refers to cannot go: it is emptied, and KUBE-MARK-MASQ, which others share, is left as it is.
 // Error: malformed.
-[[nodiscard]] Result<std::string> removal_text(std::string_view save_output);
+[[nodiscard]] Result<std::string> removal_text(std::string_view save_output, Removal what = Removal::everything);
 
 }  // namespace ipvsd

@@ -220,7 +220,7 @@ Result<Iptables::Ensured> Iptables::ensure(Family family, const RulesConfig& con
   return Ensured{true, found->foreign_marks};
 }
 
-Result<void> Iptables::remove(Family family) {
+Result<void> Iptables::remove(Family family, Removal what) {
   Result<void> outcome;
   bool any_read = false;
   for (const auto backend : {IptablesBackend::nft, IptablesBackend::legacy}) {
@@ -232,7 +232,7 @@ Result<void> Iptables::remove(Family family) {
       if (outcome) outcome = fail(saved.error());
       continue;
     }
-    const auto text = removal_text(*saved);
+    const auto text = removal_text(*saved, what);
     if (!text) return fail(text.error());
     if (!text->empty())
       if (auto removed = run_restore(backend, family, *text); !removed) return removed;

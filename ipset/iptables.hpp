@@ -56,7 +56,7 @@ class Iptables {
 
   // Removes our jumps and chains, from both backends unless one was given: they may have been written when the node
   // used the other one. Idempotent. Error: as save(), if no backend is there, or one could not be read or written.
-  [[nodiscard]] Result<void> remove(Family family);
+  [[nodiscard]] Result<void> remove(Family family, Removal what = Removal::everything);
 
  private:
   std::optional<IptablesBackend> forced_;

@@ -127,11 +127,17 @@ Result<void> IpSets::destroy(std::string_view name) {
   return fail(destroyed.error().error.within(fmt::format("ipset destroy {}", name)));
 }
 
+Result<void> IpSets::destroy(IpSet set) {
+  Result<void> outcome;
+  for (const auto& name : {std::string(set.name()), temporary_name(set)})
+    if (auto destroyed = destroy(name); !destroyed && outcome) outcome = std::move(destroyed);
+  return outcome;
+}
+
 Result<void> IpSets::destroy_all() {
   Result<void> outcome;
   for (const auto& set : all_ip_sets())
-    for (const auto& name : {std::string(set.name()), temporary_name(set)})
-      if (auto destroyed = destroy(name); !destroyed && outcome) outcome = std::move(destroyed);
+    if (auto destroyed = destroy(set); !destroyed && outcome) outcome = std::move(destroyed);
   return outcome;
 }
 

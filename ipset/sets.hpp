@@ -48,6 +48,8 @@ class IpSets {
   // Destroys all 38 sets, as far as they exist, and leftovers. Error: busy where a rule refers to one; the others are
   // gone then.
   [[nodiscard]] Result<void> destroy_all();
+  // The same for one set.
+  [[nodiscard]] Result<void> destroy(IpSet set);
 
  private:
   struct Stop;

@@ -62,6 +62,9 @@ void declare(CLI::App& app, Written& written) {
   app.add_flag("--dry-run", flags.dry_run, "print what would be changed and touch nothing");
   app.add_flag("--once", flags.once, "end after the first full sync");
   app.add_flag("--cleanup", flags.cleanup, "remove everything of ours from this node and end");
+  app.add_flag("--hand-over", flags.hand_over,
+               "make this node ready for kube-proxy to take over: remove what it does not know, connections held, and "
+               "end");
   app.add_flag("--init-only", flags.init_only, "set the kernel's parameters, which needs privileges, and end");
   app.add_option("--write-config-to", flags.write_config_to, "write the configuration to this file and end")
       ->take_last();

@@ -23,6 +23,7 @@ struct Flags {
   bool dry_run = false;         // print the plan, touch nothing
   bool once = false;            // end after the first full sync
   bool cleanup = false;         // remove everything that is ours, then end
+  bool hand_over = false;       // remove what kube-proxy does not know, then end
   bool init_only = false;       // set what needs privileges (sysctls), then end
   std::string write_config_to;  // write the effective configuration to this file, then end
   bool version = false;         // print the version, then end

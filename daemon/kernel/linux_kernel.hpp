@@ -36,6 +36,7 @@ class LinuxKernel final : public Kernel {
   std::vector<Notification> notifications() override { return links_.notifications(); }
 
   [[nodiscard]] nl::Ipvs& ipvs() { return ipvs_; }
+  [[nodiscard]] IpSets& sets() { return sets_; }
 
  private:
   LinuxKernel(nl::Ipvs ipvs, nl::Links links, IpSets sets, nl::SetReader reader)

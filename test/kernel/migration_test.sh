@@ -204,9 +204,14 @@ start_kube_proxy
 stop
 check "4: kube-ipvsd has ended and left all as it was" same_state
 check "4: kube-proxy answers" within 60 answers_as_proxy
-check "4: outside clients get no mark of ours any more" block unmark
-no_marks() { not grep -e '--map-mark' <(iptables-legacy-save -t mangle; ip6tables-legacy-save -t mangle); }
-check "4: really none" no_marks
+check "4: what kube-proxy does not know is taken away" block handover
+check "4: which it says" file_says said 'ready for kube-proxy: '
+nothing_of_ours() {
+  not grep KUBE-IPVSD <(iptables-legacy-save; ip6tables-legacy-save) && not grep IPVSD <(ipset list -n) &&
+    not grep -e '^-A -f' <(ipvsadm -Sn)
+}
+check "4: nothing is left of it" nothing_of_ours
+check "4: and everything else is as it was" same_state
 # What kube-proxy does at its start: sets of its own parameters, its chains and jumps, its virtual servers.
 sets_fit() { grep '^create' "$recorded/expected/ipset.txt" | ipset restore -exist; }
 check "4: kube-proxy's sets are there with its parameters" sets_fit

@@ -205,6 +205,7 @@ TEST_CASE("flags of Go's logging are taken, and do nothing") {
 
 TEST_CASE("what ends without serving") {
   CHECK(parse({"--init-only"})->init_only);
+  CHECK(parse({"--hand-over"})->hand_over);
   CHECK(parse({"--write-config-to=/tmp/x"})->write_config_to == "/tmp/x");
   CHECK_FALSE(parse({"--hostname-override=a/b"}));
 }

@@ -392,6 +392,17 @@ TEST_CASE("removal takes our chains and jumps, and nothing else") {
   CHECK_FALSE(removal_text("*nat\n"));
 }
 
+TEST_CASE("a removal of our own leaves what kube-proxy takes over") {
+  const auto all = rules(Family::ipv6, {});
+  const auto text = removal_text(saved(all, true), Removal::own);
+  REQUIRE(text);
+  CHECK(text->starts_with("*mangle\n"));
+  CHECK(std::count(text->begin(), text->end(), '*') == 1);
+  for (const auto& chain : all.chains)
+    CHECK((text->find(fmt::format("-X {}\n", chain.name)) != std::string::npos) == (chain.table == Table::mangle));
+  CHECK(removal_text("*nat\n:KUBE-SERVICES - [0:0]\nCOMMIT\n", Removal::own)->empty());
+}
+
 TEST_CASE("chains that others refer to stay") {
   const auto all = rules(Family::ipv4, {});
   auto text = saved(all);
