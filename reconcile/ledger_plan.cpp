@@ -20,6 +20,8 @@ void Ledger::start_pruning() {
 }
 
 bool Ledger::excluded(const VirtualServerKey& key) const {
+  // One by mark has no address, and nobody else's can be ours: the set of marks tells.
+  if (key.fwmark != 0) return false;
   return std::any_of(exclude_cidrs_.begin(), exclude_cidrs_.end(),
                      [&](const Cidr& cidr) { return cidr.contains(key.address); });
 }

@@ -453,6 +453,28 @@ TEST_CASE("a virtual server by mark ends when its connections have") {
         Lines{"remove KUBE-IPVSD-OUTSIDE 203.0.113.1,tcp:80", "remove virtual server fwmark 5 IPv4"});
 }
 
+TEST_CASE("excludeCIDRs keep virtual servers by address, not those by mark") {
+  Frontend outside;
+  outside.server.key = {IpAddress::any(Family::ipv4), Protocol::none, Port{}, 5};
+  Frontend ordinary;
+  ordinary.server.key = {ip("203.0.113.1"), Protocol::tcp, Port{80}, 0};
+  ordinary.outside = {5, 0xf};
+  Contribution contribution;
+  contribution.frontends = {outside, ordinary};
+  contribution.entries = {mark_entry(Family::ipv4, 5)};
+  // The unspecified address, which stands in the key of a mark, lies in it as well.
+  Ledger ledger({*Cidr::parse("0.0.0.0/0")});
+  ledger.start_pruning();
+  const auto service = cluster_ip_service("web", "10.96.0.1");
+  ledger.contribute(service, contribution);
+  perform(ledger, ledger.plan());
+  ledger.withdraw(service.key);
+  const auto plan = ledger.plan();
+  CHECK(lines(plan) == Lines{"remove KUBE-IPVSD-OUTSIDE 203.0.113.1,tcp:80", "remove virtual server fwmark 5 IPv4"});
+  perform(ledger, plan);
+  CHECK(lines(ledger.plan()) == Lines{"remove KUBE-IPVSD-MARKS 0.0.0.5"});
+}
+
 TEST_CASE("node addresses that serve NodePorts") {
   const std::vector<LinkAddress> addresses{{"lo", ip("127.0.0.1"), 8},     {"eth0", ip("192.168.77.2"), 24},
                                            {"eth0", ip("fe80::1"), 64},    {"eth0", ip("fd00:77::2"), 64},
