@@ -94,6 +94,8 @@ bool AnswerReading::frame(std::string_view line) {
   if (read->type == WatchFrame::Type::bookmark) return bookmark(*read);
 
   if (read->type == WatchFrame::Type::deleted && !read->key.name.empty()) {
+    // Our Node keeps its last state, which this event tells: it may be the first that has the taint.
+    if (kind_ == Kind::node && read->object && *read->object) add(Upsert{std::move((*read->object)->object)});
     add(Remove{kind_, read->key});
   } else if (read->object) {
     put(std::move(*read->object));

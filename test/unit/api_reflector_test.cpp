@@ -277,3 +277,22 @@ TEST_CASE("three resources are watched, and end together") {
   REQUIRE(source.status().size() == 3);
   for (const auto& status : source.status()) CHECK(status.synced);
 }
+
+TEST_CASE("the end of the Node tells its last state: it may be the first that has the taint") {
+  struct Deaf final : ReadingObserver {
+    void on_answered(Ask::Verb) override {}
+    void on_delivered(std::size_t) override {}
+    void on_list_complete() override {}
+    void on_rejected(const std::string&) override {}
+    void on_doubt(const std::string&) override {}
+  } deaf;
+  Recorder recorder;
+  ReflectorState state({10ms, 50ms});
+  AnswerReading reading(Kind::node, {Ask::Verb::watch, "1", "", true}, 1U << 20, recorder, state, deaf);
+  REQUIRE(reading.receive({}));
+  REQUIRE(reading.receive(R"({"type":"DELETED","object":{"kind":"Node","apiVersion":"v1","metadata":{"name":"n1",)"
+                          R"("resourceVersion":"7"},"spec":{"taints":[{"key":"ToBeDeletedByClusterAutoscaler"}]}}})"
+                          "\n"));
+  REQUIRE(recorder.wait(2) == std::vector<std::string>{"Upsert Node n1", "Remove Node n1"});
+  CHECK_FALSE(std::get<Node>(std::get<Upsert>(recorder.events()[0]).object).eligible);
+}
