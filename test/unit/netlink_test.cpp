@@ -45,6 +45,22 @@ TEST_CASE("destinations, timeouts and addresses as the kernel answers them") {
   CHECK(decode_address(bytes_of_hex(captured_address_peer))->value().address == ip("10.0.0.1"));  // not the peer's
 }
 
+TEST_CASE("connection counters have 32 bits: a multiple of 65536 is not idle") {
+  // IPVS_DEST_ATTR_ACTIVE_CONNS, INACT_CONNS and PERSIST_CONNS, of which the capture has 0.
+  std::string hex = captured_destination;
+  for (const auto& [attribute, value] : std::vector<std::pair<std::string, std::string>>{
+           {"08000700", "00000100"}, {"08000800", "00000200"}, {"08000900", "ffffffff"}}) {
+    const auto at = hex.find(attribute + "00000000");
+    REQUIRE(at != std::string::npos);
+    hex.replace(at + attribute.size(), value.size(), value);
+  }
+  const auto destination = decode_destination(bytes_of_hex(hex), Family::ipv4);
+  REQUIRE(destination);
+  CHECK(destination->observed.active_connections == 65536);
+  CHECK(destination->observed.inactive_connections == 2 * 65536);
+  CHECK(destination->observed.persistent_connections == 4294967295);
+}
+
 TEST_CASE("what is encoded decodes to the same") {
   Batch batch(7);
   VirtualServer server{tcp("10.96.0.1", 443), "mh", flag_persistent | flag_sched2, 60, 24};
