@@ -97,9 +97,13 @@ Result<ApiAccess> read_access(const Flags& flags) {
 }
 
 std::unique_ptr<Source> make_source(const Flags& flags, const ApiAccess& access, const std::string& node,
-                                    EventSink& sink) {
+                                    EventSink& sink, Metrics& metrics) {
   if (!flags.manifests.empty()) return std::make_unique<ManifestSource>(flags.manifests, sink, warn);
-  return std::make_unique<ApiSource>(access, node, sink, warn);
+  ReflectorOptions options;
+  options.observe = [&metrics](const ApiRequest& request) {
+    metrics.api_request(request.host, request.method, request.status, request.until_answer);
+  };
+  return std::make_unique<ApiSource>(access, node, sink, warn, options);
 }
 
 std::optional<IptablesBackend> forced_backend(const Config& config) {
@@ -193,11 +197,11 @@ class LastWords {
 int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
   DryRunKernel observed(kernel, [](const Operation& operation) { fmt::print("{}\n", to_string(operation)); });
   Inbox inbox;
-  const auto source = make_source(flags, access, policy.node_name, inbox);
+  Metrics metrics(version);
+  const auto source = make_source(flags, access, policy.node_name, inbox, metrics);
   Reconciler reconciler(observed, policy, flags.config.bind_address, 0, warn);
   if (const auto started = reconciler.start(); !started) return give_up(started.error());
   HealthState health(Moment::now());
-  Metrics metrics(version);
   Loop loop({reconciler, observed, inbox, health, metrics, signals.get(), [] { return true; }, [](const Node*) {},
              [&] { return source->status(); }},
             {.once = true});
@@ -266,7 +270,7 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   if (const auto probed = kernel.ipvs().probe_scheduler(policy.scheduler.name); !probed) return give_up(probed.error());
   (void)set_kernel_parameters(config, kernel, policy.node_name, record);
   Inbox inbox;
-  const auto source = make_source(flags, access, policy.node_name, inbox);
+  const auto source = make_source(flags, access, policy.node_name, inbox, metrics);
   Reconciler reconciler(kernel, policy, config.bind_address, std::random_device{}(), warn);
   if (const auto started = reconciler.start(); !started) return give_up(started.error());
 
@@ -343,6 +347,8 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
     spdlog::info(
         "no clusterCIDR or other local detector (detectLocalMode): with externalTrafficPolicy Local all clients, pods "
         "too, share the local endpoints, as with kube-proxy");
+  if (config.node_port_addresses.empty() && !config.node_port_addresses_primary)
+    spdlog::info("nodePortAddresses is unset: node ports are served on all addresses of the node; consider primary");
   record(starting_event(policy.node_name));
   spdlog::info("kube-ipvsd {} serves node {} with scheduler {}", version, policy.node_name, policy.scheduler.name);
   const auto ended = loop.run();

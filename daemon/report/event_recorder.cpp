@@ -26,7 +26,9 @@ EventRecorder::EventRecorder(ApiAccess access, const std::string& node_name, Met
     : instance_(fmt::format("{}-{}", reporter, node_name)),
       metrics_(metrics),
       warn_(std::move(warn)),
-      connection_(std::move(access)) {}
+      connection_(std::move(access), [this](const ApiRequest& request) {
+        metrics_.api_request(request.host, request.method, request.status, request.until_answer);
+      }) {}
 
 EventRecorder::~EventRecorder() { stop(); }
 

@@ -39,6 +39,9 @@ Histogram::BucketBoundaries programming_buckets() {
   return buckets;
 }
 
+// client-go's.
+const Histogram::BucketBoundaries rest_client_buckets{0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60};
+
 std::string label(Family family) { return std::string(to_string(family)); }
 std::string label(bool ok) { return ok ? "ok" : "error"; }
 constexpr std::array<const char*, 4> object_labels{"virtual_server", "destination", "address", "set_entry"};
@@ -311,6 +314,16 @@ void Metrics::livez_served(bool ok) { series_->livez[ok]->Increment(); }
 void Metrics::conntrack_cleaned(Family family, Seconds duration, std::size_t entries) {
   series_->per_family[index(family)].conntrack_duration->Observe(duration.count());
   series_->per_family[index(family)].conntrack_deleted->Increment(number(entries));
+}
+void Metrics::api_request(const std::string& host, const std::string& method, int status, Seconds until_answer) {
+  series_
+      ->counter("rest_client_requests_total", "Number of HTTP requests, partitioned by status code, method, and host.",
+                {{"code", status == 0 ? "<error>" : std::to_string(status)}, {"method", method}, {"host", host}})
+      .Increment();
+  series_
+      ->histogram("rest_client_request_duration_seconds", "Request latency in seconds. Broken down by verb, and host.",
+                  {{"verb", method}, {"host", host}}, rest_client_buckets)
+      .Observe(until_answer.count());
 }
 void Metrics::operations(ObjectKind object, Verb verb, bool ok, std::size_t count) {
   series_->operations[index(object)][index(verb)][ok]->Increment(number(count));

@@ -46,6 +46,9 @@ class Metrics {
   void livez_served(bool ok);
   void conntrack_cleaned(Family family, Seconds duration, std::size_t entries);
 
+  // --- rest_client_, as client-go names them; a series exists from its first request on ---
+  void api_request(const std::string& host, const std::string& method, int status, Seconds until_answer);
+
   // --- kube_ipvsd_ ---
   void operations(ObjectKind object, Verb verb, bool ok, std::size_t count = 1);
   void netlink_batch();

@@ -93,11 +93,13 @@ std::string encode_query_value(std::string_view text) {
   return encoded;
 }
 
-ApiConnection::ApiConnection(ApiAccess access) : access_(std::move(access)) {}
+ApiConnection::ApiConnection(ApiAccess access, ApiObserver observe)
+    : access_(std::move(access)), observe_(std::move(observe)) {}
+
+std::string ApiConnection::authority() const { return fmt::format("{}:{}", bracketed(access_.host), access_.port); }
 
 std::string ApiConnection::server() const {
-  return fmt::format("{}://{}:{}{}", access_.tls ? "https" : "http", bracketed(access_.host), access_.port,
-                     access_.path_prefix);
+  return fmt::format("{}://{}{}", access_.tls ? "https" : "http", authority(), access_.path_prefix);
 }
 
 void ApiConnection::stop() {
@@ -180,16 +182,21 @@ Result<ApiAnswer> ApiConnection::send(const Exchange& exchange, const std::strin
   request.method = exchange.method;
   request.path = access_.path_prefix + exchange.target;
   request.body = exchange.content;
-  request.headers = {{"Host", fmt::format("{}:{}", bracketed(access_.host), access_.port)},
+  request.headers = {{"Host", authority()},
                      {"Accept", "application/json"},
                      {"Accept-Encoding", "identity"},
                      {"User-Agent", "kube-ipvsd/" IPVSD_VERSION}};
   if (!exchange.content.empty()) request.headers.emplace("Content-Type", exchange.content_type);
   if (!token.empty()) request.headers.emplace("Authorization", "Bearer " + token);
-  auto last_byte = std::chrono::steady_clock::now();
+  const auto began = std::chrono::steady_clock::now();
+  const auto observed = [&](int status) {
+    if (observe_) observe_({authority(), exchange.method, status, std::chrono::steady_clock::now() - began});
+  };
+  auto last_byte = began;
   request.response_handler = [&](const httplib::Response& head) {
     last_byte = std::chrono::steady_clock::now();
     answer.status = head.status;
+    observed(head.status);
     if (head.has_header("Retry-After")) answer.retry_after = parse_retry_after(head.get_header_value("Retry-After"));
     return answer.status != 200 || exchange.receive == nullptr || (*exchange.receive)({});
   };
@@ -206,6 +213,7 @@ Result<ApiAnswer> ApiConnection::send(const Exchange& exchange, const std::strin
     socket_.reset();
   }
   if (!result) {
+    if (answer.status == 0 && !stopped()) observed(0);
     Error error = explain(static_cast<int>(result.error()), answer.status != 0, verify_error);
     if (result.error() == httplib::Error::Read && error.code == Errc::disconnected &&
         std::chrono::steady_clock::now() - last_byte >= exchange.silence)

@@ -27,13 +27,23 @@ struct ApiAnswer {
   std::optional<std::chrono::seconds> retry_after;  // the header Retry-After, 0..3600
 };
 
+// How a request went.
+struct ApiRequest {
+  std::string host;  // "10.96.0.1:443"
+  std::string method;
+  int status = 0;                                // 0: no answer
+  std::chrono::duration<double> until_answer{};  // until its head arrived, or the request failed
+};
+using ApiObserver = std::function<void(const ApiRequest&)>;
+
 // Percent-encodes everything but RFC 3986's unreserved characters.
 [[nodiscard]] std::string encode_query_value(std::string_view text);
 
 // All calls from one thread, except stop().
 class ApiConnection {
  public:
-  explicit ApiConnection(ApiAccess access);
+  // `observe` is called once for each request, on the thread that sent it; not for what stop() ended without an answer.
+  explicit ApiConnection(ApiAccess access, ApiObserver observe = {});
 
   // Gets pieces of the body of a 200 answer as they arrive, an empty one first, as soon as the server has
   // said 200; false ends the request.
@@ -71,8 +81,10 @@ class ApiConnection {
   [[nodiscard]] Error explain(int httplib_error, bool answered, const std::string& verify_error) const;
   void prepare_socket(int socket);
   [[nodiscard]] bool stopped() const;
+  [[nodiscard]] std::string authority() const;
 
   const ApiAccess access_;
+  const ApiObserver observe_;
   mutable std::mutex mutex_;
   bool stopped_ = false;
   // A duplicate of the socket in use. httplib's own stop() waits for a connect or handshake in progress, and

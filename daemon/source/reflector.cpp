@@ -32,7 +32,7 @@ Reflector::Reflector(WatchedResource resource, const ApiAccess& access, EventSin
       sink_(sink),
       warn_(std::move(warn)),
       options_(options),
-      connection_(access),
+      connection_(access, options.observe),
       state_(options.backoff),
       random_(options.seed) {
   status_.resource = resource_.name;

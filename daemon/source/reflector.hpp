@@ -36,6 +36,7 @@ struct ReflectorOptions {
   // them, and then sends a bookmark, about a minute later, or nothing.
   std::chrono::seconds watch_list_silence{75};
   std::uint64_t seed = std::random_device{}();
+  ApiObserver observe{};  // see ApiConnection
 };
 
 class Reflector : private ReadingObserver {

@@ -1,4 +1,8 @@
 // The reflector against the API server stand-in.
+#include <fmt/format.h>
+
+#include <set>
+
 #include "test/unit/api_support.hpp"
 
 using namespace ipvsd;
@@ -295,4 +299,34 @@ TEST_CASE("the end of the Node tells its last state: it may be the first that ha
                           "\n"));
   REQUIRE(recorder.wait(2) == std::vector<std::string>{"Upsert Node n1", "Remove Node n1"});
   CHECK_FALSE(std::get<Node>(std::get<Upsert>(recorder.events()[0]).object).eligible);
+}
+
+TEST_CASE("each request is told, with its outcome") {
+  Fixture f;
+  std::mutex mutex;
+  std::map<std::pair<std::string, int>, int> told;
+  std::set<std::string> hosts;
+  auto options = hasty();
+  options.observe = [&](const ApiRequest& request) {
+    const std::lock_guard lock(mutex);
+    hosts.insert(request.host);
+    ++told[{request.method, request.status}];
+  };
+  f.server.fail_next(500, 1);
+  Reflector reflector(watched_services(), f.server.access(), f.recorder, f.recorder.warner(), options);
+  reflector.start();
+  CHECK(f.recorder.wait(4) == two_services);
+  reflector.stop();
+  const auto sent = count_requests(f.server, "GET ");
+  CHECK(hosts == std::set{fmt::format("{}:{}", f.server.access().host, f.server.access().port)});
+  CHECK(told[{"GET", 500}] == 1);
+  CHECK(told[{"GET", 200}] == static_cast<int>(sent) - 1);
+
+  // Nobody there.
+  auto nowhere = f.server.access();
+  nowhere.port = 1;
+  int status = -1;
+  ApiConnection connection(nowhere, [&](const ApiRequest& request) { status = request.status; });
+  CHECK_FALSE(connection.get("/api/v1/services", 1s, [](std::string_view) { return true; }));
+  CHECK(status == 0);
 }

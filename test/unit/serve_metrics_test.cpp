@@ -27,6 +27,11 @@ TEST_CASE("recorded values appear under kube-proxy's names and ours") {
   metrics.drift_repaired(ObjectKind::set_entry);
   metrics.set_health_checks(4, 1);
   metrics.health_check_served(false);
+  metrics.foreign_mark_packets(Family::ipv6, 5);
+  metrics.set_unmarked_ports(Family::ipv4, 2);
+  metrics.api_request("10.96.0.1:443", "GET", 200, std::chrono::milliseconds(30));
+  metrics.api_request("10.96.0.1:443", "GET", 200, std::chrono::milliseconds(30));
+  metrics.api_request("10.96.0.1:443", "POST", 0, std::chrono::seconds(5));
 
   const auto text = metrics.text();
   const auto line = GENERATE(
@@ -50,9 +55,16 @@ TEST_CASE("recorded values appear under kube-proxy's names and ours") {
       "kube_ipvsd_operations_total{object=\"virtual_server\",result=\"ok\",verb=\"add\"} 5",
       "kube_ipvsd_operations_total{object=\"address\",result=\"error\",verb=\"remove\"} 1",
       "kube_ipvsd_watch_events_total{resource=\"endpointslices\"} 4", "kube_ipvsd_watch_up{resource=\"services\"} 1",
-      "kube_ipvsd_watch_up{resource=\"nodes\"} 0",
-      "kube_ipvsd_rules_writes_total{family=\"IPv4\",result=\"error\"} 1", "kube_ipvsd_dirty_objects 9",
-      "kube_ipvsd_drift_repaired_total{object=\"set_entry\"} 1", "kube_ipvsd_build_info{version=\"1.2.3\"} 1",
+      "kube_ipvsd_watch_up{resource=\"nodes\"} 0", "kube_ipvsd_rules_writes_total{family=\"IPv4\",result=\"error\"} 1",
+      "kube_ipvsd_dirty_objects 9", "kube_ipvsd_drift_repaired_total{object=\"set_entry\"} 1",
+      "kube_ipvsd_build_info{version=\"1.2.3\"} 1", "kube_ipvsd_foreign_mark_packets_total{family=\"IPv6\"} 5",
+      "kube_ipvsd_foreign_mark_packets_total{family=\"IPv4\"} 0",
+      "kube_ipvsd_unmarked_service_ports{family=\"IPv4\"} 2", "# TYPE rest_client_requests_total counter",
+      "rest_client_requests_total{code=\"200\",host=\"10.96.0.1:443\",method=\"GET\"} 2",
+      "rest_client_requests_total{code=\"<error>\",host=\"10.96.0.1:443\",method=\"POST\"} 1",
+      "rest_client_request_duration_seconds_bucket{host=\"10.96.0.1:443\",verb=\"GET\",le=\"0.025\"} 0",
+      "rest_client_request_duration_seconds_bucket{host=\"10.96.0.1:443\",verb=\"GET\",le=\"0.1\"} 2",
+      "rest_client_request_duration_seconds_count{host=\"10.96.0.1:443\",verb=\"POST\"} 1",
       "# TYPE process_cpu_seconds_total counter", "# TYPE process_max_fds gauge", "# TYPE process_open_fds gauge",
       "# TYPE process_resident_memory_bytes gauge", "# TYPE process_virtual_memory_bytes gauge",
       "# TYPE process_virtual_memory_max_bytes gauge", "# TYPE process_start_time_seconds gauge",
