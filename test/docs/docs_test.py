@@ -5,7 +5,7 @@ Commands are those of fenced blocks in the languages sh and "" (there, lines aft
 has none). A block named by "<!-- run: NAME -->" is run by test/kernel/migration_test.sh, which checks that it runs all
 of its page. Of the others, the commands are checked word by word: each program is one that is built here, a script of
 the project, or one of OTHERS, with the reason why it is not run; each option of our programs is one that --help knows;
-each file of the project that is mentioned exists.
+each file of the project that is mentioned exists. The tests that docs/deviations.md names exist, too.
 """
 import pathlib
 import re
@@ -181,8 +181,27 @@ def check_links():
                 check((page.parent / target).exists(), f"{page.relative_to(ROOT)}: no {target}")
 
 
+def check_faults(page):
+    """Each fault has a row, and each row names tests that exist: a scenario, or a case of a file."""
+    text = page.read_text()
+    table = text[text.index("<!-- faults -->"):text.index("<!-- /faults -->")]
+    rows = re.findall(r"^\| (B\d+) \|.*\|.*\| (.*) \|$", table, flags=re.M)
+    check([fault for fault, _ in rows] == [f"B{n}" for n in range(1, 33)], f"{page.name}: B1 to B32 have a row each")
+    for fault, tests in rows:
+        shown = re.findall(r"`(test/[^`]+)`(?: \"([^\"]+)\")?", tests)
+        check(shown, f"{page.name}: {fault}: no test is named")
+        for path, case in shown:
+            file = ROOT / path
+            if case:
+                defined = rf"(?:check|TEST_CASE\() ?\"{re.escape(case)}\""
+                check(file.is_file() and re.search(defined, file.read_text()), f"{page.name}: {fault}: no {path} {case!r}")
+            else:
+                check((file / "expected").is_dir(), f"{page.name}: {fault}: no scenario {path}")
+
+
 def main():
     check_commands(*sys.argv[1:])
+    check_faults(ROOT / "docs/deviations.md")
     check_log(ROOT / "docs/operations.md")
     check_runbooks(ROOT / "docs/operations.md")
     check_links()

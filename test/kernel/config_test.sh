@@ -53,4 +53,32 @@ start
 scheduler_is() { ipvsadm -Sn | grep -q -e "-A -t 10.96.10.2:80 -s $1"; }
 check "started again, it has the new one" within 30 scheduler_is sh
 check "SIGTERM ends the daemon with status 0" stop
+
+# Without its servers; a Node event is what kube-proxy without healthz stumbles over.
+listening() { ss -Hltn 'sport = 10256 or sport = 10249' | grep -q .; }
+node_event() {
+  sed "s/^spec:$/&\n  taints: [{key: ToBeDeletedByClusterAutoscaler, effect: NoSchedule}]/" \
+    "$samples/node.yaml" | replace node.yaml
+  grep -q ToBeDeleted "$manifests/node.yaml"
+}
+# without_servers FLAG...: starts it by flags alone.
+without_servers() {
+  "$daemon" --hostname-override lab-node --conntrack-max-per-core 0 --manifests "$manifests" "$@" >>"$log" 2>&1 </dev/null &
+  pid=$!
+}
+for flags in '--healthz-port=0 --metrics-port=0' '--healthz-bind-address= --metrics-bind-address='; do
+  ipvsadm -C
+  sample node
+  # shellcheck disable=SC2086
+  without_servers $flags
+  name=${flags%% *}
+  check "$name: it serves" within 30 has_server -t 10.96.10.2:80
+  check "$name: nothing listens" not listening
+  must "a Node event" node_event
+  service later 10.96.10.77 >"$manifests/later.yaml"
+  check "$name: later changes arrive" within 30 has_server -t 10.96.10.77:80
+  check "$name: a Node event does no harm" alive
+  rm "$manifests/later.yaml"
+  check "$name: SIGTERM ends the daemon with status 0" stop
+done
 finish
