@@ -32,8 +32,15 @@ struct Running {
 
   Result<void> run(bool once) {
     REQUIRE(reconciler.start());
-    Loop::Parts parts{reconciler, kernel, inbox, health, metrics, signals.get(), [this] { return rules_in_place.load(); },
-                      [](const Node*) {}, [] { return std::vector<WatchStatus>{}; }};
+    Loop::Parts parts{reconciler,
+                      kernel,
+                      inbox,
+                      health,
+                      metrics,
+                      signals.get(),
+                      [this] { return rules_in_place.load(); },
+                      [](const Node*) {},
+                      [] { return std::vector<WatchStatus>{}; }};
     parts.alone = [this] { return alone.load(); };
     Loop loop(std::move(parts), {.once = once});
     return loop.run();
@@ -118,6 +125,17 @@ TEST_CASE("metrics tell what waits, what lacks local endpoints, and how long cha
   CHECK_THAT(text, Catch::Contains("no_local_endpoints_total{ip_family=\"IPv4\",traffic_policy=\"internal\"} 1\n") &&
                        Catch::Contains("no_local_endpoints_total{ip_family=\"IPv6\",traffic_policy=\"internal\"} 0\n"));
   CHECK_THAT(text, Catch::Contains("endpoint_changes_pending 0\n") && Catch::Contains("service_changes_pending 0\n"));
+}
+
+TEST_CASE("the metric of conflicts counts the frontends that two Services claim") {
+  Running running;
+  running.push_everything();
+  auto older = cluster_ip_service("older", "10.96.0.2");
+  auto younger = cluster_ip_service("younger", "10.96.0.3");
+  older.external_ips = younger.external_ips = {ip("203.0.113.8")};
+  running.inbox.push({Upsert{older}, Upsert{younger}});
+  REQUIRE(running.run(true));
+  CHECK_THAT(running.metrics.text(), Catch::Contains("kube_ipvsd_conflicts 1\n"));
 }
 
 TEST_CASE("an API server that is slow to answer turns no health red, rules that cannot be written do") {
