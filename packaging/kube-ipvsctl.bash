@@ -1,0 +1,2 @@
+# The program writes its own completion.
+source <(kube-ipvsctl completion bash)
