@@ -1,2 +1,2 @@
 # The program writes its own completion.
-source <(kube-ipvsctl completion bash)
+eval "$(kube-ipvsctl completion bash)"

@@ -115,6 +115,9 @@ def kubectl(words):
         at = rest.index("--")
         target(rest[:at])
         return subprocess.run([os.environ["STANDIN_EXEC"], *rest[at + 1:]]).returncode
+    elif command == "rollout":
+        expect(rest[:1] == ["status"], "rollout: expected status")
+        target(rest[1:])
     elif command == "delete":
         target(rest)
     else:

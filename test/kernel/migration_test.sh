@@ -105,6 +105,7 @@ export STANDIN_CALLS=$work/calls STANDIN_OBJECTS=$work/objects.yaml STANDIN_EXEC
 # In the pod the configuration is where the chart mounts it, and an API server takes the manifests' place.
 cat >"$STANDIN_EXEC" <<EXEC
 #!/bin/bash
+[ "\$1" = kube-ipvsd ] || exec "\$@"
 exec "\${@/#\/etc\/kube-ipvsd\/config\/config.yaml/$config}" --manifests "$manifests"
 EXEC
 chmod +x "$STANDIN_EXEC"
@@ -178,6 +179,7 @@ check "3: --check in the pod finds no problem" block look
 check "3: what the page looks at answers" block verify
 check "3: the mode is ipvs" file_says said '^ipvs'
 check "3: nothing is left to do" file_says said '^kube_ipvsd_dirty_objects 0$'
+check "3: the virtual servers" block table
 check "3: the dump shows the VIP" file_says said '10\.96\.10\.1:80/TCP'
 stream_at=$(wc -l <"$work/stream")
 check "3: new connections are served" within 30 more_in_stream
