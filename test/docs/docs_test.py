@@ -173,7 +173,17 @@ def check_links():
                 check((page.parent / target).exists(), f"{page.relative_to(ROOT)}: no {target}")
 
 
+def check_version():
+    """The version is in meson.build; where a page or the changelog names it, it is that one."""
+    version = re.search(r"version: '([^']*)'", (ROOT / "meson.build").read_text())[1]
+    for page in PAGES:
+        for tag in re.findall(r"kube-ipvsd:(\d[\w.-]*)", page.read_text()):
+            check(tag == version, f"{page.relative_to(ROOT)}: image {tag}, version {version}")
+    check(re.search(rf"^## .*\b{re.escape(version)}\b", (ROOT / "CHANGELOG.md").read_text(), re.M), f"CHANGELOG.md has no {version}")
+
+
 def main():
+    check_version()
     check_commands(*sys.argv[1:])
     check_log(ROOT / "docs/operations.md")
     check_runbooks(ROOT / "docs/operations.md")
