@@ -136,6 +136,13 @@ class Pages(unittest.TestCase):
                         installs += 1
         self.assertGreaterEqual(installs, 4)
 
+    def test_the_rights_of_the_page_are_the_charts(self):
+        [block] = [block for block in blocks.blocks(chart.ROOT / "docs/rbac.md") if block.language == "yaml"]
+        [role] = chart.parse(block.text)
+        granted = lambda rules: {(group, resource, verb) for rule in rules for group in rule["apiGroups"]
+                                 for resource in rule["resources"] for verb in rule["verbs"]}
+        self.assertEqual(granted(role["rules"]), granted(chart.of_kind(chart.render(chart.MINIMAL), "ClusterRole")["rules"]))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 
 import blocks
 
@@ -182,8 +183,23 @@ def check_version():
     check(re.search(rf"^## .*\b{re.escape(version)}\b", (ROOT / "CHANGELOG.md").read_text(), re.M), f"CHANGELOG.md has no {version}")
 
 
+def check_configurations(daemon):
+    """A KubeProxyConfiguration that a page shows is one that the daemon takes."""
+    shown = [(page, block) for page in PAGES for block in blocks.blocks(page)
+             if block.language == "yaml" and "kind: KubeProxyConfiguration" in block.text]
+    check(shown, "no page shows a configuration")
+    with tempfile.TemporaryDirectory() as work:
+        for page, block in shown:
+            file = pathlib.Path(work, "config.yaml")
+            file.write_text(block.text)
+            done = subprocess.run([daemon, "--config", file, "--write-config-to", file.with_name("written")],
+                                  capture_output=True, text=True)
+            check(done.returncode == 0 and not done.stderr, f"{page.relative_to(ROOT)}:{block.line}: {done.stderr}")
+
+
 def main():
     check_version()
+    check_configurations(sys.argv[1])
     check_commands(*sys.argv[1:])
     check_log(ROOT / "docs/operations.md")
     check_runbooks(ROOT / "docs/operations.md")
