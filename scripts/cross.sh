@@ -55,6 +55,9 @@ for test in json.load(sys.stdin):
     if suites & {"unit", "golden"} and program and os.path.exists(out + program):
         print(test["name"])' "$out")
 rm -f "$out/build/meson-logs/testlog.json"
+# Without one: QEMU makes of vfork a fork, so that posix_spawn does not tell that there is no such program.
+not_here='~a node without iptables is told what to install'
+echo "not run: $not_here"
 # shellcheck disable=SC2086 # one word per test
-inside meson test -C /build --no-rebuild --print-errorlogs --timeout-multiplier 20 $tests || true
+inside meson test -C /build --no-rebuild --print-errorlogs --timeout-multiplier 20 --test-args "'$not_here'" $tests || true
 /usr/bin/python3 scripts/tally.py "$out/build/meson-logs/testlog.json"
