@@ -94,13 +94,23 @@ compdef _kube_ipvsctl kube-ipvsctl
                      names_of(commands), cases);
 }
 
+// Within single quotes.
+std::string fish_quoted(std::string_view text) {
+  std::string quoted;
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') quoted += '\\';
+    quoted += c;
+  }
+  return quoted;
+}
+
 std::string fish_script(const std::vector<CommandWords>& commands) {
   std::string text =
       "# fish completion of kube-ipvsctl: kube-ipvsctl completion fish | source\n"
       "complete -c kube-ipvsctl -f\n";
   for (const auto& command : commands) {
     text += fmt::format("complete -c kube-ipvsctl -n __fish_use_subcommand -a {} -d '{}'\n", command.name,
-                        command.description);
+                        fish_quoted(command.description));
     const auto here = fmt::format("complete -c kube-ipvsctl -n '__fish_seen_subcommand_from {}'", command.name);
     std::string_view options = command.options;
     while (!options.empty()) {

@@ -33,9 +33,11 @@ std::string trimmed(std::string_view text) {
 Errc meaning_of(int exit_status, std::string_view standard_error) {
   for (const auto* denied : {"ermission denied", "not permitted", "must be root"})
     if (standard_error.find(denied) != std::string_view::npos) return Errc::denied;
-  // iptables' RESOURCE_PROBLEM: the lock, or a generation that moved on; but nft reports a missing extension so too.
-  const bool missing = standard_error.find("No such file or directory") != std::string_view::npos;
-  return exit_status == 4 && !missing ? Errc::busy : Errc::unsupported;
+  // iptables' RESOURCE_PROBLEM: the lock, or a generation that moved on; but nft reports so, too, that the kernel has
+  // no such extension, or no NAT at all.
+  for (const auto* missing : {"No such file or directory", "not supported"})
+    if (standard_error.find(missing) != std::string_view::npos) return Errc::unsupported;
+  return exit_status == 4 ? Errc::busy : Errc::unsupported;
 }
 
 // The line number that legacy ("Error occurred at line: 3", "line 3 failed") and nft ("line 3: RULE_APPEND failed")

@@ -1,9 +1,16 @@
 #!/bin/bash
 # Builds the Debian package of the files that git tracks, for the machine's architecture, into the folder FOLDER (default
 # build-deb/), and prints its path.
-#   scripts/deb.sh [FOLDER]
-# The same files give the same package, byte for byte: its time is SOURCE_DATE_EPOCH, by default that of the last commit.
+#   scripts/deb.sh [--programs BUILD] [FOLDER]
+# With --programs they are not compiled: the package is made around those of BUILD, a release build of these files. That
+# is enough to test how it is put together and what it does, and seconds instead of minutes; it is nothing to publish.
+# Without, the same files give the same package, byte for byte: its time is SOURCE_DATE_EPOCH, by default that of the last commit.
 set -eu
+if [ "${1:-}" = --programs ]; then
+  IPVSD_PROGRAMS=$(realpath "$2")
+  export IPVSD_PROGRAMS
+  shift 2
+fi
 cd "$(dirname "$(realpath "$0")")/.."
 mkdir -p "${1:-build-deb}"
 out=$(realpath "${1:-build-deb}")

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs every Debian package needed to build, test and run. Root; quick when all are there.
-#   scripts/deps.sh [GROUP...]    of some groups only: build, test, run, image (what the image is made with)
+#   scripts/deps.sh [GROUP...]    of some groups only: build, test, run, image and package (what those two are made with)
 set -eu
 
 build="g++ meson ninja-build pkg-config cmake
@@ -8,10 +8,10 @@ build="g++ meson ninja-build pkg-config cmake
   libsimdjson-dev libcli11-dev libspdlog-dev libfmt-dev libexpected-dev prometheus-cpp-dev nlohmann-json3-dev"
 test="catch2 chromium groff-base clang-14 libclang-rt-14-dev python3 python3-yaml
   curl jq strace tcpdump util-linux coreutils
-  golang-go golang-github-masterminds-sprig-dev golang-k8s-sigs-yaml-dev python3-jsonschema
-  debhelper dpkg-dev lintian"
+  golang-go golang-github-masterminds-sprig-dev golang-k8s-sigs-yaml-dev python3-jsonschema lintian"
 run="ipset ipvsadm iptables conntrack iproute2 kmod procps ca-certificates"
 image="mmdebstrap ca-certificates"
+package="debhelper dpkg-dev"
 
 # Where there is none (arm64), scripts/vm needs a kernel with IPVS of its own.
 case $(dpkg --print-architecture) in
@@ -20,13 +20,13 @@ esac
 
 packages=
 missing=
-for group in "${@:-build test run image}"; do
+for group in "${@:-build test run image package}"; do
   for name in $group; do packages+=" ${!name}"; done
 done
-for package in $packages; do
-  case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) in
+for name in $packages; do
+  case $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) in
     installed) ;;
-    *) missing="$missing $package" ;;
+    *) missing="$missing $name" ;;
   esac
 done
 # Of the package prometheus only its tool: the package would run a server.

@@ -1,7 +1,8 @@
 #!/bin/bash
 # Every suite: unit and golden tests in three builds, the fuzz targets for a bounded time, the chart and the image, the
-# kernel suite on a kernel with IPVS, the conformance scenarios. The Debian package has a test of its own, which builds
-# all of it once more: test/package/deb_test.sh "$(scripts/deb.sh)". Ends with one line "N passed, N failed"; non-zero if anything failed.
+# kernel suite on a kernel with IPVS, the conformance scenarios, the Debian package around the programs of the first build
+# (test/package/reproducible_test.sh builds it twice from nothing, and is not run here). Ends with one line "N passed, N
+# failed"; non-zero if anything failed.
 set -u
 cd "$(dirname "$(realpath "$0")")/.." || exit 1
 exec </dev/null
@@ -97,6 +98,15 @@ echo
 echo "== conformance"
 scripts/conformance.sh 2>&1 | tee "$log/conformance"
 count "$log/conformance" "conformance"
+
+echo
+echo "== package"
+if deb=$(scripts/deb.sh --programs build build/deb); then
+  test/package/deb_test.sh "$deb" 2>&1 | tee "$log/package"
+  count "$log/package" "the package's test"
+else
+  broken "the package cannot be made"
+fi
 
 echo
 echo "$passed passed, $failed failed"

@@ -63,7 +63,7 @@ struct NodeFacts {
 struct Access {
   std::string verb;
   std::string resource;
-  int status = 0;     // 0: no answer
+  int status = 0;     // 0: no answer; 200 if it may
   std::string error;  // what the server, or the connection, said; "" after 200
 };
 

@@ -16,13 +16,16 @@ void judge_access(const ClusterFacts& cluster, Findings& findings) {
   bool refused = false;
   for (const auto& [verb, resource, status, error] : cluster.accesses) {
     if (status == 200) continue;
-    refused = true;
+    const bool event = resource == "events";
+    refused = refused || !event;
     std::string remedy = fmt::format("is {} right, and is it reachable from this node?", cluster.source);
     if (status == 401) remedy = "the token or certificate is not accepted: give another with --kubeconfig";
     if (status == 403)
-      remedy = fmt::format("grant {} on {} to this user, as ClusterRole system:node-proxier and the chart's do", verb,
-                           resource);
-    findings.push_back({Severity::problem, "access", fmt::format("{} {}: {}", verb, resource, error), remedy});
+      remedy = fmt::format("grant {} on {}{} to this user, as ClusterRole system:node-proxier and the chart's do", verb,
+                           resource, event ? " of events.k8s.io" : "");
+    if (event) remedy += "; without it Services are served, and no Events are recorded";
+    findings.push_back({event ? Severity::warning : Severity::problem, "access",
+                        fmt::format("{} {}: {}", verb, resource, error), remedy});
   }
   if (!cluster.accesses.empty() && !refused)
     findings.push_back(

@@ -8,8 +8,8 @@
 
 namespace ipvsd::check {
 
-// Tries each list and watch that the daemon makes, then reads all Services and the Node. At most `deadline` for the
-// latter. The process must ignore SIGPIPE (ApiConnection).
+// Tries each list and watch that the daemon makes, and to record an Event, without recording one; then reads all
+// Services and the Node. At most `deadline` for the latter. The process must ignore SIGPIPE (ApiConnection).
 [[nodiscard]] ClusterFacts observe_api(const ApiAccess& access, const std::string& node_name,
                                        std::chrono::seconds deadline);
 

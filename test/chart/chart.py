@@ -48,9 +48,9 @@ def renderer():
     return folder / "render"
 
 
-def render_all(cases, release="kube-ipvsd", namespace="kube-system"):
+def render_all(cases, release="kube-ipvsd", namespace="kube-system", lint=False):
     """A list of values -> a list of {"files", "notes"} or {"error"}."""
-    asked = [{"values": values, "release": release, "namespace": namespace} for values in cases]
+    asked = [{"values": values, "release": release, "namespace": namespace, "lint": lint} for values in cases]
     done = subprocess.run([renderer(), CHART], input=json.dumps(asked), check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 

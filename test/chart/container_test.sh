@@ -86,14 +86,12 @@ metrics >"$work/metrics"
 check "the metrics of alerts and dashboard are served" /usr/bin/python3 -B test/chart/metrics_served.py "$work/metrics"
 check "no warning" not says ' (warning|error) '
 
-if "$daemon" --help | grep -q -- --check; then
-  # As "kubectl exec" does: beside the daemon, with its rights. The daemon itself is another proxy on this node, no more.
-  container_check() {
-    unshare -m /usr/bin/python3 -B test/chart/container.py "$case_folder/pod.json" "$case_folder/rootfs" kube-ipvsd \
-      --account "$account" -- --check --config /etc/kube-ipvsd/config/config.yaml --hostname-override lab-node
-  }
-  check "--check takes the configuration and finds nothing wrong on the node" container_check
-fi
+# As "kubectl exec" does: beside the daemon, with its rights. The daemon itself is another proxy on this node, no more.
+container_check() {
+  unshare -m /usr/bin/python3 -B test/chart/container.py "$case_folder/pod.json" "$case_folder/rootfs" kube-ipvsd \
+    --account "$account" -- --check --config /etc/kube-ipvsd/config/config.yaml --hostname-override lab-node
+}
+check "--check takes the configuration and finds nothing wrong on the node" container_check
 
 ipvsadm -Sn >"$work/before"
 check "SIGTERM ends it with status 0" stop

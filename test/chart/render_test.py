@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Renders the chart with the defaults, with each option alone and with all, and looks at every document."""
+import json
 import os
 import pathlib
 import re
@@ -152,6 +153,24 @@ class Combinations(unittest.TestCase):
                 "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"] + ([] if nft else ["NET_RAW"])},
                 "seccompProfile": {"type": "RuntimeDefault"}})
         self.check(test)
+
+    def test_preflight_takes_each_configuration(self):
+        """kube-ipvsd --check looks at this machine, too; what it says of the configuration is what counts."""
+        distinct = {}
+        for name, rendered in self.rendered.items():
+            distinct.setdefault(chart.config_text(chart.objects(rendered)), name)
+        self.assertGreater(len(distinct), 5)
+        with tempfile.TemporaryDirectory() as work:
+            file = pathlib.Path(work, "config.yaml")
+            for text, name in distinct.items():
+                with self.subTest(name):
+                    file.write_text(text)
+                    ended = subprocess.run([DAEMON, "--check", "-o", "json", "--config", file, "--manifests", work,
+                                            "--hostname-override", "node-1"], capture_output=True, text=True, timeout=60)
+                    findings = json.loads(ended.stdout)["findings"]
+                    said = [finding for finding in findings if finding["subject"] in ("configuration", "flags")]
+                    self.assertTrue(said, findings)
+                    self.assertEqual([finding["text"] for finding in said if finding["severity"] == "problem"], [])
 
     def test_the_daemon_takes_command_line_and_configuration(self):
         """It stops at the next thing, before it touches anything: there is no API server to speak to."""

@@ -3,6 +3,9 @@
 
   blocks.py FILE NAME    prints the block that stands below "<!-- run: NAME -->"
   blocks.py FILE         the names, one a line
+
+A block of commands (language sh, or none) has a comment before it: "run: NAME", by which a test finds it and runs it, or
+"not run: REASON". Anything else that is fenced says its language: "text", "yaml".
 """
 import dataclasses
 import pathlib
@@ -17,11 +20,12 @@ class Block:
     language: str
     text: str
     name: str = ""  # "" where nothing says that it is run
+    reason: str = ""  # why it is not run
 
 
 def blocks(file):
     found = []
-    name = ""
+    mark = None
     inside = None
     for number, line in enumerate(pathlib.Path(file).read_text().splitlines(), 1):
         fence = re.match(r"^```(\S*)", line)
@@ -32,13 +36,12 @@ def blocks(file):
             else:
                 inside.text += line + "\n"
         elif fence:
-            inside = Block(pathlib.Path(file), number, fence[1], "", name)
-            name = ""
-        elif mark := re.match(r"^<!-- run: (\S+) -->$", line):
-            name = mark[1]
-        elif line:
-            if name:
-                raise SystemExit(f"{file}:{number}: expected the block {name}")
+            inside = Block(pathlib.Path(file), number, fence[1], "", *(mark or ()))
+            mark = None
+        elif match := re.match(r"^<!-- (?:run: (\S+)|not run: (.+)) -->$", line):
+            mark = (match[1] or "", match[2] or "")
+        elif line and mark:
+            raise SystemExit(f"{file}:{number}: expected a block")
     return found
 
 

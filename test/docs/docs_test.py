@@ -1,42 +1,29 @@
 #!/usr/bin/env python3
-"""What README.md and docs/*.md tell readers to type, and say that the log says, is so: docs_test.py DAEMON CTL
+"""What README.md and the other pages tell readers to type, and say that the log says, is so: docs_test.py DAEMON CTL
 
-Commands are those of fenced blocks in the languages sh and "" (there, lines after "$ ", or all lines of a block that
-has none). A block named by "<!-- run: NAME -->" is run by test/kernel/migration_test.sh, which checks that it runs all
-of its page. Of the others, the commands are checked word by word: each program is one that is built here, a script of
-the project, or one of OTHERS, with the reason why it is not run; each option of our programs is one that --help knows;
-each file of the project that is mentioned exists. The tests that docs/deviations.md names exist, too.
+Each block of commands says by which name a test runs it (test/kernel/migration_test.sh for its page, test/kernel/docs_test.sh
+for the others; both check that none of theirs was left out), or why none does; those reasons are printed. Besides, all
+commands, also those between backquotes in the text, are checked word by word: each program is one that is built here, a
+script of the project, or one of OTHERS; each option of our programs is one that --help knows; each file of the project
+that is mentioned exists. The tests that
+docs/deviations.md names exist, too.
 """
 import pathlib
 import re
 import shlex
 import subprocess
 import sys
+import tempfile
 
 import blocks
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "charts/kube-ipvsd/README.md",
+         *sorted((ROOT / "docs").glob("*.md"))]
 
-# Programs of blocks that are not run by name, and why not.
-OTHERS = {
-    "kubectl": "needs a cluster",
-    "helm": "needs a cluster, and is not packaged in Debian",
-    "docker": "needs a container engine",
-    "apt": "changes the machine; test/package/deb_test.sh installs the package in a root of its own",
-    "apt-get": "as apt",
-    "systemctl": "needs systemd as process 1; test/package/deb_test.sh checks the unit",
-    "journalctl": "as systemctl",
-    "curl": "asks a running daemon; the kernel tests do",
-    "sysctl": "changes the machine",
-    "modprobe": "changes the machine",
-    "git": "needs the network",
-    "cd": "", "sed": "", "grep": "", "export": "", "cp": "", "mkdir": "", "ip": "stands in the output of scripts/demo.sh",
-    "meson": "run by scripts/build.sh and scripts/test.sh",
-    "ninja": "as meson",
-    "IPVSD_SEED=N": "sets the environment of what follows",
-    "GOLDEN_UPDATE=1": "as IPVSD_SEED",
-}
+# Programs that are not ours.
+OTHERS = {"kubectl", "helm", "docker", "apt", "systemctl", "curl", "iptables", "ip6tables", "sed", "grep", "ip", "meson",
+          "IPVSD_SEED=N", "GOLDEN_UPDATE=1"}
 TEST_PROGRAMS = re.compile(r"^build/test/\S+$")
 
 passed = 0
@@ -104,6 +91,19 @@ def check_paths(where, words):
 
 def check_commands(daemon, ctl):
     daemon_options, _ = options_of(daemon)
+
+    def check_words(where, words):
+        program = words[0]
+        check_paths(where, words)
+        if pathlib.Path(program).name == "kube-ipvsd":
+            check_ours(where, words, daemon_options)
+        elif pathlib.Path(program).name == "kube-ipvsctl":
+            check_ours(where, words, ctl_options, subcommands)
+        elif (ROOT / program).is_file():
+            check((ROOT / program).stat().st_mode & 0o111, f"{where}: {program} is not executable")
+        else:
+            check(program in OTHERS or TEST_PROGRAMS.match(program), f"{where}: what is {program}?")
+
     ctl_options, ctl_help = options_of(ctl)
     subcommands = {}
     listed = ctl_help[ctl_help.index("Subcommands:"):].splitlines()[1:]
@@ -113,24 +113,18 @@ def check_commands(daemon, ctl):
         if not page.exists():
             continue
         for block in blocks.blocks(page):
-            if block.name or block.language not in ("", "sh", "bash"):
-                continue
-            lines = [line for line in block.text.splitlines() if line]
-            # A block of text, a picture: nothing in it begins with a program.
-            if block.language == "" and not any(re.match(r"^(\$ |scripts/|kube-ipvs|meson|kubectl|helm|apt|build/)", line) for line in lines):
-                continue
             where = f"{page.relative_to(ROOT)}:{block.line}"
+            if block.language not in ("", "sh", "bash"):
+                check(not block.name, f"{where}: commands are said to be of the language {block.language}")
+                continue
+            check(block.name or block.reason, f"{where}: neither run nor said why not (test/docs/blocks.py); or no commands: say text")
+            if block.reason:
+                print(f"not run: {where}: {block.reason}")
             for words in commands(block):
-                program = words[0]
-                check_paths(where, words)
-                if pathlib.Path(program).name == "kube-ipvsd":
-                    check_ours(where, words, daemon_options)
-                elif pathlib.Path(program).name == "kube-ipvsctl":
-                    check_ours(where, words, ctl_options, subcommands)
-                elif (ROOT / program).is_file():
-                    check((ROOT / program).stat().st_mode & 0o111, f"{where}: {program} is not executable")
-                else:
-                    check(program in OTHERS or TEST_PROGRAMS.match(program), f"{where}: who runs {program}?")
+                check_words(where, words)
+        for span in re.findall(r"(?<!`)`((?:kube-ipvsd|kube-ipvsctl|scripts/\w+\.sh|test/\w+/\w+\.sh) [^`]*)`", page.read_text()):
+            for words in split(span):
+                check_words(f"{page.relative_to(ROOT)}: `{span}`", words)
 
 
 # --- docs/operations.md -----------------------------------------------------------------------------------------------
@@ -199,7 +193,32 @@ def check_faults(page):
                 check((file / "expected").is_dir(), f"{page.name}: {fault}: no scenario {path}")
 
 
+def check_version():
+    """The version is in meson.build; where a page or the changelog names it, it is that one."""
+    version = re.search(r"version: '([^']*)'", (ROOT / "meson.build").read_text())[1]
+    for page in PAGES:
+        for tag in re.findall(r"kube-ipvsd:(\d[\w.-]*)", page.read_text()):
+            check(tag == version, f"{page.relative_to(ROOT)}: image {tag}, version {version}")
+    check(re.search(rf"^## .*\b{re.escape(version)}\b", (ROOT / "CHANGELOG.md").read_text(), re.M), f"CHANGELOG.md has no {version}")
+
+
+def check_configurations(daemon):
+    """A KubeProxyConfiguration that a page shows is one that the daemon takes."""
+    shown = [(page, block) for page in PAGES for block in blocks.blocks(page)
+             if block.language == "yaml" and "kind: KubeProxyConfiguration" in block.text]
+    check(shown, "no page shows a configuration")
+    with tempfile.TemporaryDirectory() as work:
+        for page, block in shown:
+            file = pathlib.Path(work, "config.yaml")
+            file.write_text(block.text)
+            done = subprocess.run([daemon, "--config", file, "--write-config-to", file.with_name("written")],
+                                  capture_output=True, text=True)
+            check(done.returncode == 0 and not done.stderr, f"{page.relative_to(ROOT)}:{block.line}: {done.stderr}")
+
+
 def main():
+    check_version()
+    check_configurations(sys.argv[1])
     check_commands(*sys.argv[1:])
     check_faults(ROOT / "docs/deviations.md")
     check_log(ROOT / "docs/operations.md")

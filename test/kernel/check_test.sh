@@ -215,6 +215,16 @@ check "a right that is missing: named" mentions '^PROBLEM +access +watch endpoin
 check "a right that is missing: how to get it" remedy 'grant watch on endpointslices'
 check "the other rights are not complained about" not mentions 'access +(list|watch) (services|nodes)'
 control allow >"$work/control"
+control 'forbid?verb=patch&resource=events' >"$work/control"
+# Status 1 is for the Service's address, as before.
+check "Events that may not be recorded" against_api 1
+check "Events that may not be recorded: a warning" mentions '^warning +access +patch events: status 403'
+check "Events that may not be recorded: how to get them" remedy 'grant patch on events of events\.k8s\.io'
+check "Events that may not be recorded: the verb that may be used is not complained about" not mentions 'access +create events'
+check "Events that may not be recorded: the rest is read all the same" mentions '^ok +access .* lets us list and watch'
+no_event() { [ "$(curl -sS --max-time 20 --fail-with-body --cacert "$work/tls/ca.crt" -H 'Authorization: Bearer right' https://10.96.0.1:6443/_events)" = '[]' ]; }
+check "and --check has recorded none" no_event
+control allow >"$work/control"
 sed -i 's/token: .*/token: wrong/' "$work/tls/kubeconfig"
 check "a wrong token: status 1" against_api 1
 check "a wrong token: said" mentions '^PROBLEM +access +list services: status 401'

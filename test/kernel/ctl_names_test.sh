@@ -89,6 +89,9 @@ completes() {
 }
 check "bash completes commands" prints "dump diff" completes d
 check "bash completes options" prints "--members --manifests" sh -c "echo $(completes dump --m)"
+# Each line closes what it opens, escaped ones aside.
+quotes_close() { "$ctl" completion fish | sed "s/\\\\'//g" | awk -F"'" '{ lines++ } NF % 2 == 0 { bad = 1; print } END { exit bad || !lines }'; }
+check "fish gets whole quotes" quotes_close
 
 # Traffic, until the kernel has counted it.
 request() { ip netns exec client "$traffic" request tcp 10.96.10.1 80 --count 30 --quiet >/dev/null; }

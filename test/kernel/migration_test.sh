@@ -1,7 +1,8 @@
 #!/bin/bash
 # docs/migration.md, block by block: the state of a real kube-proxy is laid into the kernel, 200 connections are opened,
-# and the node changes over and back. kubectl and helm are stand-ins that do what the DaemonSet controller would do on
-# this one node; everything below them is real.
+# and the node changes over and back. kubectl and helm are stand-ins that refuse what the real ones would
+# (test/docs/standin.py), and the test does what the DaemonSet controller would do on this one node; everything below them
+# is real.
 set -u
 cd "$(dirname "$(realpath "$0")")/../.." || exit 1
 . test/kernel/lib.sh
@@ -89,40 +90,25 @@ cp "$recorded/../base.yaml" "$manifests/"
 
 # --- the stand-ins of kubectl and helm --------------------------------------------------------------------------------
 
-# A call is a line in $work/calls, which the test reads; what needs an answer gets it here.
 mkdir "$work/bin" "$work/here"
 ln -s "$daemon" "$work/bin/kube-ipvsd"
 ln -s "$PWD/build/ctl/kube-ipvsctl" "$work/bin/"
 ln -s "$PWD/charts" "$work/here/charts"
-cat >"$work/bin/kubectl" <<STANDIN
+for name in kubectl helm; do ln -s "$PWD/test/docs/standin.py" "$work/bin/$name"; done
+export STANDIN_CALLS=$work/calls STANDIN_OBJECTS=$work/objects.yaml STANDIN_EXEC=$work/exec
+{
+  printf '%s\n' 'apiVersion: v1' 'kind: ConfigMap' 'metadata: {name: kube-proxy, namespace: kube-system}' 'data:' \
+    '  config.conf: |'
+  sed 's/^/    /' "$recorded/config.yaml"
+  printf '%s\n' --- 'apiVersion: apps/v1' 'kind: DaemonSet' 'metadata: {name: kube-proxy, namespace: kube-system}'
+} >"$STANDIN_OBJECTS"
+# In the pod the configuration is where the chart mounts it, and an API server takes the manifests' place.
+cat >"$STANDIN_EXEC" <<EXEC
 #!/bin/bash
-printf '%s\n' "kubectl \$*" >>"$work/calls"
-case "\$*" in
-  "-n kube-system get configmap kube-proxy -o yaml")
-    printf '%s\n' 'apiVersion: v1' 'kind: ConfigMap' 'metadata: {name: kube-proxy, namespace: kube-system}' 'data:' '  config.conf: |-'
-    sed 's/^/    /' "$recorded/config.yaml" ;;
-  "-n kube-system get configmap kube-proxy -o jsonpath={.data.config\\.conf}") cat "$recorded/config.yaml" ;;
-  "-n kube-system get daemonset kube-proxy -o yaml") echo 'kind: DaemonSet' ;;
-  "-n kube-system patch daemonset kube-proxy --patch-file "*) test -s "\${@: -1}" ;;
-  "-n kube-system exec daemonset/kube-ipvsd -- "*)
-    shift 5
-    set -- "\${@/#\/etc\/kube-ipvsd\/config\/config.yaml/$config}"
-    exec "\$@" --manifests "$manifests" ;;
-  "label node lab-node service-proxy=kube-ipvsd" | "label node lab-node service-proxy-" | \
-  "label nodes --all service-proxy=kube-ipvsd" | "-n kube-system delete daemonset kube-proxy") ;;
-  *) echo "kubectl: not known here: \$*" >&2; exit 1 ;;
-esac
-STANDIN
-cat >"$work/bin/helm" <<STANDIN
-#!/bin/bash
-printf '%s\n' "helm \$*" >>"$work/calls"
-case "\$*" in
-  "install kube-ipvsd charts/kube-ipvsd --namespace kube-system "*" --set nodeSelector.service-proxy=kube-ipvsd") ;;
-  "uninstall kube-ipvsd --namespace kube-system") ;;
-  *) echo "helm: not known here: \$*" >&2; exit 1 ;;
-esac
-STANDIN
-chmod +x "$work/bin/kubectl" "$work/bin/helm"
+[ "\$1" = kube-ipvsd ] || exec "\$@"
+exec "\${@/#\/etc\/kube-ipvsd\/config\/config.yaml/$config}" --manifests "$manifests"
+EXEC
+chmod +x "$STANDIN_EXEC"
 
 # block NAME: runs a block of the page, in a folder that has charts/, as a reader would.
 ran=()
@@ -171,6 +157,8 @@ check "1: it reads the ConfigMap" file_says said 'kube-proxy\.yaml'
 check "1: it says that kube-proxy will be waited for" file_says said '^warning +proxy +127\.0\.0\.1:10249 answers \(proxyMode ipvs\)'
 check "2: kube-proxy's DaemonSet is patched" block patch
 check "2: the chart is installed" block install
+called() { grep -qxF -e "$1" "$work/calls"; }
+check "2: for the nodes with the label" file_says calls '^helm install kube-ipvsd charts/kube-ipvsd .* --set nodeSelector\.service-proxy=kube-ipvsd$'
 check "2: with kube-proxy's configuration" /usr/bin/python3 -c '
 import sys, yaml
 values = yaml.safe_load(open(sys.argv[1]))
@@ -178,6 +166,7 @@ assert values["config"]["mode"] == "ipvs", values
 ' "$work/here/values-config.yaml"
 
 check "3: the node is labelled" block forth
+check "3: with the label of the chart's nodes" called 'kubectl label node lab-node service-proxy=kube-ipvsd'
 # The new pod may well start before the old one has ended.
 start
 check "3: kube-ipvsd waits beside kube-proxy" within 30 says 'answers \(proxyMode ipvs\): waiting, writing nothing'
@@ -190,6 +179,7 @@ check "3: --check in the pod finds no problem" block look
 check "3: what the page looks at answers" block verify
 check "3: the mode is ipvs" file_says said '^ipvs'
 check "3: nothing is left to do" file_says said '^kube_ipvsd_dirty_objects 0$'
+check "3: the virtual servers" block table
 check "3: the dump shows the VIP" file_says said '10\.96\.10\.1:80/TCP'
 stream_at=$(wc -l <"$work/stream")
 check "3: new connections are served" within 30 more_in_stream

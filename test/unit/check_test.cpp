@@ -217,6 +217,11 @@ TEST_CASE("each thing that can be wrong is said once, with a remedy") {
          c.accesses[1] = {"watch", "services", 403, "status 403: forbidden"};
        },
        "problem access: watch services: status 403: forbidden", "grant watch on services"},
+      {"no Events",
+       [](auto&, auto& c, auto&) {
+         c.accesses.push_back({"create", "events", 403, "status 403: forbidden"});
+       },
+       "warning access: create events: status 403: forbidden", "grant create on events of events.k8s.io"},
       {"not accepted",
        [](auto&, auto& c, auto&) {
          c.accesses[0] = {"list", "services", 401, "status 401"};

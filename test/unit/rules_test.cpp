@@ -452,6 +452,21 @@ TEST_CASE("errors of iptables-restore name the line") {
        "iptables-nft-restore v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must "
        "be root)\n",
        Errc::denied, "must be root"},
+      {4,
+       "iptables-nft-restore v1.8.9 (nf_tables): \nline 2: TABLE_ADD failed (Operation not supported): table nat\nline "
+       "2: "
+       "CHAIN_USER_ADD failed (No such file or directory): chain X",
+       Errc::unsupported, "table nat"},
+      {4, "iptables v1.8.9 (nf_tables):  TABLE_ADD failed (Operation not supported): table nat", Errc::unsupported,
+       "table nat"},
+      {3,
+       "ip6tables v1.8.9 (legacy): can't initialize ip6tables table `nat': Table does not exist (do you need to "
+       "insmod?)\nPerhaps ip6tables or your kernel needs to be upgraded.",
+       Errc::unsupported, "insmod"},
+      {3,
+       "iptables v1.8.9 (legacy): can't initialize iptables table `nat': Permission denied (you must be root)\nPerhaps "
+       "iptables or your kernel needs to be upgraded.",
+       Errc::denied, "must be root"},
       {1, "line 99999999999999999999999: line 77 odd", Errc::unsupported, "odd"},
   }));
   const auto error = restore_error(status, standard_error, text);

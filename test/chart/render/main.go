@@ -3,7 +3,8 @@
 //
 //	render CHART <CASES
 //
-// CASES is a JSON list of {"values": {...}, "release": "...", "namespace": "..."}. The answer is a JSON list of
+// CASES is a JSON list of {"values": {...}, "release": "...", "namespace": "...", "lint": false}; with "lint" it is as
+// "helm lint" does: what is required may be missing, and "fail" does not. The answer is a JSON list of
 // {"files": {"templates/x.yaml": "..."}, "notes": "..."} or {"error": "..."}.
 package main
 
@@ -27,6 +28,7 @@ type testCase struct {
 	Values    values `json:"values"`
 	Release   string `json:"release"`
 	Namespace string `json:"namespace"`
+	Lint      bool   `json:"lint"`
 }
 
 type answer struct {
@@ -153,7 +155,7 @@ func required(message string, value interface{}) (interface{}, error) {
 	return value, nil
 }
 
-func functions(set *template.Template) template.FuncMap {
+func functions(set *template.Template, lint bool) template.FuncMap {
 	all := sprig.TxtFuncMap()
 	// Helm takes these two away.
 	delete(all, "env")
@@ -161,6 +163,15 @@ func functions(set *template.Template) template.FuncMap {
 	all["toYaml"] = toYaml
 	all["fromYaml"] = fromYaml
 	all["required"] = required
+	if lint {
+		all["required"] = func(message string, value interface{}) (interface{}, error) {
+			if _, err := required(message, value); err != nil {
+				return "", nil
+			}
+			return value, nil
+		}
+		all["fail"] = func(string) (string, error) { return "", nil }
+	}
 	all["include"] = func(name string, data interface{}) (string, error) {
 		var out bytes.Buffer
 		err := set.ExecuteTemplate(&out, name, data)
@@ -188,7 +199,7 @@ func (c *chart) render(asked testCase) (*answer, error) {
 		return nil, err
 	}
 	set := template.New("chart").Option("missingkey=error")
-	set.Funcs(functions(set))
+	set.Funcs(functions(set, asked.Lint))
 	for name, text := range c.templates {
 		if _, err := set.New(name).Parse(text); err != nil {
 			return nil, err

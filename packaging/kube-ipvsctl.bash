@@ -1,0 +1,2 @@
+# The program writes its own completion.
+eval "$(kube-ipvsctl completion bash)"

@@ -1,0 +1,2 @@
+# The program writes its own completion.
+kube-ipvsctl completion fish | source
