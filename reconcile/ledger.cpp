@@ -55,7 +55,7 @@ std::vector<Destination>& Ledger::ServerRow::own_destinations() {
 void Ledger::ServerRow::compare_destinations() {
   if (as_wanted || claims.empty() || differing != claims.front().destinations) return;
   as_wanted = true;
-  differing = {};
+  differing = std::vector<Destination>();  // with its room
 }
 
 void Ledger::ServerRow::set_destinations(std::vector<Destination> found) {
