@@ -75,6 +75,12 @@ void settle(Reconciler& reconciler, Kernel& kernel) {
   while (reconciler.step(std::chrono::steady_clock::now()))
     for (const auto& notification : kernel.notifications()) reconciler.notice(notification);
   for (const auto& notification : kernel.notifications()) reconciler.notice(notification);
+  // What the loop passes on to others, and what it forgets.
+  (void)reconciler.take_unsettled_flows();
+  (void)reconciler.take_written();
+  (void)reconciler.take_health_checks();
+  (void)reconciler.take_notices();
+  reconciler.forget_changes();
   const auto& failing = reconciler.retries().entries();
   if (!failing.empty())
     throw std::runtime_error(

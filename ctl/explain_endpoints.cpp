@@ -120,7 +120,7 @@ EndpointFindings explain_endpoints(const Cluster& cluster, const NodeView& view,
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     ExplainedEndpoint row;
     row.key = candidates[i].key;
-    row.pod = candidates[i].source->pod;
+    row.pod = candidates[i].slice->pod_of(*candidates[i].source);
     row.node = *candidates[i].source->node_name;
     row.in = where[i] == Standing::in;
     row.reason = reason_of(candidates[i], where[i]);

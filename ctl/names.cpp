@@ -86,7 +86,8 @@ void Names::add(const Service& service) {
 void Names::add(const EndpointSlice& slice) {
   if (slice.ignored) return;
   for (const auto& endpoint : slice.endpoints)
-    if (!endpoint.pod.empty()) pods_.insert_or_assign(endpoint.address, ObjectKey{slice.key.ns, endpoint.pod});
+    if (const auto pod = slice.pod_of(endpoint); !pod.empty())
+      pods_.insert_or_assign(endpoint.address, ObjectKey{slice.key.ns, std::string(pod)});
 }
 
 const Frontend* Names::of(const VirtualServerKey& key) const {

@@ -19,4 +19,10 @@ ObjectKey key_of(const Object& object) {
   return {"", std::get<Node>(object).name};
 }
 
+void EndpointSlice::set_pod(Endpoint& endpoint, std::string_view name) {
+  endpoint.pod_begin = static_cast<std::uint32_t>(pod_names.size());
+  endpoint.pod_size = static_cast<std::uint16_t>(name.size());
+  pod_names += name;
+}
+
 }  // namespace ipvsd

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -67,10 +68,11 @@ struct Endpoint {
   bool ready = true;
   bool serving = true;  // a missing condition defers to ready (EndpointConditions in the API reference)
   bool terminating = false;
+  std::uint32_t pod_begin = 0;  // its pod in EndpointSlice::pod_names, see pod_of()
+  std::uint16_t pod_size = 0;
   Shared<std::string> node_name;               // "": unknown, never local
   Shared<std::vector<std::string>> for_zones;  // hints.forZones[].name
   Shared<std::vector<std::string>> for_nodes;  // hints.forNodes[].name (KEP-3015)
-  std::string pod;                             // targetRef.name of kind Pod; for people only
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
 };
 
@@ -81,10 +83,19 @@ struct EndpointSlice {
   Family family = Family::ipv4;
   std::vector<EndpointPort> ports;
   std::vector<Endpoint> endpoints;
+  // targetRef.name of the endpoints of kind Pod, one after another: a string each would be most of what a slice costs.
+  std::string pod_names;
   std::optional<IpAddress> wrong_family{};  // the first address left out because it is not of `family`
   // When the change began that this version tells of: annotation endpoints.kubernetes.io/last-change-trigger-time.
   std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> triggered{};
   friend bool operator==(const EndpointSlice&, const EndpointSlice&) = default;
+
+  // The pod behind one of `endpoints`, for people only; "" where there is none.
+  [[nodiscard]] std::string_view pod_of(const Endpoint& endpoint) const {
+    return std::string_view(pod_names).substr(endpoint.pod_begin, endpoint.pod_size);
+  }
+  // `name`: at most 65,535 bytes.
+  void set_pod(Endpoint& endpoint, std::string_view name);
 };
 
 struct Node {

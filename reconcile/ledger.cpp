@@ -47,6 +47,23 @@ ObjectId object_of(const Operation& operation) {
   return entry;
 }
 
+std::vector<Destination>& Ledger::ServerRow::own_destinations() {
+  if (std::exchange(as_wanted, false)) differing = claims.front().destinations;
+  return differing;
+}
+
+void Ledger::ServerRow::compare_destinations() {
+  if (as_wanted || claims.empty() || differing != claims.front().destinations) return;
+  as_wanted = true;
+  differing = std::vector<Destination>();  // with its room
+}
+
+void Ledger::ServerRow::set_destinations(std::vector<Destination> found) {
+  as_wanted = false;
+  differing = std::move(found);
+  compare_destinations();
+}
+
 // --- desired --------------------------------------------------------------------------------------------------------
 
 template <class Key>
@@ -102,6 +119,7 @@ void Ledger::claim(const Owner& owner, Frontend frontend) {
     const bool same = held->server == frontend.server && held->destinations == frontend.destinations &&
                       held->outside == frontend.outside;
     if (same) return;
+    if (held == row.claims.begin()) row.own_destinations();
     held->server = std::move(frontend.server);
     held->destinations = std::move(frontend.destinations);
     held->outside = frontend.outside;
@@ -112,6 +130,7 @@ void Ledger::claim(const Owner& owner, Frontend frontend) {
     return std::tie(owner.created, *owner.key) < std::tie(c.owner->created, *c.owner->key);
   });
   row.protocol = frontend.protocol;
+  row.own_destinations();
   const auto placed = row.claims.insert(
       place, {&owner, std::move(frontend.server), std::move(frontend.destinations), frontend.outside});
   if (placed == row.claims.begin()) touch_server(key, row);
@@ -124,6 +143,7 @@ void Ledger::claim(const Owner& owner, Frontend frontend) {
 void Ledger::unclaim(const Owner& owner, const VirtualServerKey& key) {
   ServerRow& row = servers_.at(key);
   const bool was_first = row.claims.front().owner == &owner;
+  if (was_first) row.own_destinations();
   std::erase_if(row.claims, [&](const Claim& c) { return c.owner == &owner; });
   if (was_first) touch_server(key, row);
   if (row.claims.size() < 2) contested_.erase(key);
@@ -173,7 +193,7 @@ void Ledger::observed(const KernelState& state, const std::unordered_set<Virtual
   for (const auto& found : state.servers) {
     ServerRow& row = servers_[found.server.key];
     row.actual = found.server;
-    row.actual_destinations = sorted_destinations(found);
+    row.set_destinations(sorted_destinations(found));
     row.ours = row.ours || owned.contains(found.server.key);
     row.inherited = true;
     inherited_servers_.push_back(found.server.key);
@@ -188,16 +208,16 @@ bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedV
     ServerRow& row = known->second;
     const bool differs = row.actual.has_value();
     row.actual.reset();
-    row.actual_destinations.clear();
+    row.set_destinations({});
     draining_.erase(key);
     if (differs) touch_server(key, row);
     return differs;
   }
   ServerRow& row = servers_[key];
   auto destinations = sorted_destinations(*found);
-  const bool differs = row.actual != found->server || row.actual_destinations != destinations;
+  const bool differs = row.actual != found->server || row.destinations() != destinations;
   row.actual = found->server;
-  row.actual_destinations = std::move(destinations);
+  if (differs) row.set_destinations(std::move(destinations));
   if (differs) touch_server(key, row);
   return differs;
 }
@@ -334,7 +354,7 @@ void Ledger::performed_server(Verb verb, const VirtualServer& server) {
   ServerRow& row = servers_[server.key];
   if (verb == Verb::remove) {
     row.actual.reset();
-    row.actual_destinations.clear();
+    row.set_destinations({});
     draining_.erase(server.key);
     forget_if_empty(server.key);
     // The entry that says that it is ours stays as long as it does.
@@ -347,19 +367,21 @@ void Ledger::performed_server(Verb verb, const VirtualServer& server) {
 
 void Ledger::performed_destination(Verb verb, const DestinationOf& of) {
   ServerRow& row = servers_[of.server];
-  const auto place = by_key(row.actual_destinations, of.destination.key);
-  const bool known = place != row.actual_destinations.end() && place->key == of.destination.key;
+  auto& actual = row.own_destinations();
+  if (actual.empty() && !row.claims.empty()) actual.reserve(row.claims.front().destinations.size());
+  const auto place = by_key(actual, of.destination.key);
+  const bool known = place != actual.end() && place->key == of.destination.key;
   if (verb == Verb::remove) {
-    if (known) row.actual_destinations.erase(place);
+    if (known) actual.erase(place);
   } else if (known) {
     *place = of.destination;
-  } else if (row.actual_destinations.empty() && !row.claims.empty()) {
-    // Most rows are filled once, and stay as they are.
-    row.actual_destinations.reserve(row.claims.front().destinations.size());
-    row.actual_destinations.push_back(of.destination);
   } else {
-    row.actual_destinations.insert(place, of.destination);
+    actual.insert(place, of.destination);
   }
+  // Comparing is for the last of several: they come in the order of their keys, and go one by one.
+  const bool last = verb == Verb::remove || of.destination.key == actual.back().key;
+  if (last && !row.claims.empty() && actual.size() == row.claims.front().destinations.size())
+    row.compare_destinations();
   if (verb == Verb::set && of.destination.weight == 0) draining_.try_emplace(of.server);
   if (const auto drains = draining_.find(of.server); verb == Verb::set && drains != draining_.end())
     drains->second.erase(of.destination.key);  // it waits from now on, or no longer
@@ -427,7 +449,7 @@ bool Ledger::is_actual(const VirtualServerKey& key) const {
 
 bool Ledger::has_destinations(const VirtualServerKey& key) const {
   const auto row = servers_.find(key);
-  return row != servers_.end() && !row->second.actual_destinations.empty();
+  return row != servers_.end() && !row->second.destinations().empty();
 }
 
 std::vector<DestinationKey> Ledger::wanted(const VirtualServerKey& key) const {
@@ -453,7 +475,7 @@ Ledger::Size Ledger::actual_size() const {
   size.services = owners_.size();
   for (const auto& [key, row] : servers_) {
     size.servers += row.actual ? 1 : 0;
-    size.destinations += row.actual_destinations.size();
+    size.destinations += row.destinations().size();
   }
   for (const auto& [address, row] : addresses_) size.addresses += row.actual ? 1 : 0;
   for (const auto& [entry, row] : entries_) size.entries += row.actual ? 1 : 0;
@@ -464,13 +486,14 @@ bool Ledger::is_written(const ServerRow& row) const {
   const auto& claim = row.claims.front();
   if (!row.actual || *row.actual != claim.server || doubtful_servers_.contains(claim.server.key)) return false;
   if (row.actual_outside != claim.outside || row.outside_doubtful) return false;
-  auto have = row.actual_destinations.begin();
+  if (row.as_wanted) return true;
+  auto have = row.differing.begin();
   for (const auto& want : claim.destinations) {
-    for (; have != row.actual_destinations.end() && have->key < want.key; ++have)
+    for (; have != row.differing.end() && have->key < want.key; ++have)
       if (have->weight != 0) return false;
-    if (have == row.actual_destinations.end() || *have++ != want) return false;
+    if (have == row.differing.end() || *have++ != want) return false;
   }
-  return std::all_of(have, row.actual_destinations.end(), [](const Destination& d) { return d.weight == 0; });
+  return std::all_of(have, row.differing.end(), [](const Destination& d) { return d.weight == 0; });
 }
 
 bool Ledger::is_written(const ObjectKey& service) const {

@@ -144,13 +144,24 @@ class Ledger {
   struct ServerRow {
     std::vector<Claim> claims;  // the rightful owner first
     std::optional<VirtualServer> actual;
-    std::vector<Destination> actual_destinations;  // sorted by key
+    std::vector<Destination>
+        differing;           // the actual destinations, sorted by key, where they differ from what is wanted
+    bool as_wanted = false;  // they are those of the first claim: most rows are so for most of their time
     Mark actual_outside{};
     bool outside_doubtful = false;
     Protocol protocol = Protocol::none;  // of the traffic, as its last owner said; none: not known
     bool ours = false;                   // may be removed when nobody claims it
     bool inherited = false;              // was there at the start, and nobody has claimed it since
     bool dirty = false;
+
+    [[nodiscard]] const std::vector<Destination>& destinations() const {
+      return as_wanted ? claims.front().destinations : differing;
+    }
+    // The actual destinations, to be changed; and before what is wanted changes.
+    std::vector<Destination>& own_destinations();
+    // Gives up what is equal to what is wanted.
+    void compare_destinations();
+    void set_destinations(std::vector<Destination> found);
   };
   struct CountedRow {
     std::uint32_t claims = 0;

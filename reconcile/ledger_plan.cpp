@@ -106,20 +106,21 @@ void Ledger::plan_outside(const VirtualServerKey& key, const ServerRow& row, Pla
 // Nobody wants the virtual server any more. One by firewall mark may go because its frontends serve outside clients
 // themselves from now on: the connections that it has are let end.
 void Ledger::plan_end(const VirtualServerKey& key, const ServerRow& row, Plan& plan) {
-  if (key.fwmark == 0 || !drains(row.protocol) || row.actual_destinations.empty()) {
+  if (key.fwmark == 0 || !drains(row.protocol) || row.destinations().empty()) {
     plan[key.fwmark != 0 ? Phase::unserve_outside : Phase::unserve].push_back({Verb::remove, *row.actual});
     return;
   }
   draining_.try_emplace(key);
-  for (Destination leaving : row.actual_destinations) {
+  for (Destination leaving : row.destinations()) {
     if (std::exchange(leaving.weight, 0) == 0) continue;
     plan[Phase::unserve_outside].push_back({Verb::set, DestinationOf{key, leaving}});
   }
 }
 
 void Ledger::plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan) {
+  if (row.as_wanted) return;
   const auto& wanted = row.claims.front().destinations;
-  const auto& actual = row.actual_destinations;
+  const auto& actual = row.differing;
   auto& fill = plan[key.fwmark != 0 ? Phase::fill_outside : Phase::fill];
   auto want = wanted.begin();
   auto have = actual.begin();

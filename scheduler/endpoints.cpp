@@ -32,7 +32,8 @@ struct ListRule {
     if (policy == TrafficPolicy::local) return Standing::in;
     if (topology == Topology::same_node && !names(*candidate.source->for_nodes, node_name))
       return Standing::hinted_elsewhere;
-    if (topology == Topology::same_zone && !names(*candidate.source->for_zones, zone)) return Standing::hinted_elsewhere;
+    if (topology == Topology::same_zone && !names(*candidate.source->for_zones, zone))
+      return Standing::hinted_elsewhere;
     return Standing::in;
   }
 
@@ -66,6 +67,7 @@ std::vector<Candidate> merge_endpoints(std::span<const EndpointSlice* const> sli
         candidate.fallback = !endpoint.ready && endpoint.serving && endpoint.terminating;
         candidate.local = !endpoint.node_name->empty() && *endpoint.node_name == node_name;
         candidate.source = &endpoint;
+        candidate.slice = slice;
         candidates.push_back(candidate);
       }
     }

@@ -17,7 +17,8 @@ struct Candidate {
   bool ready = false;
   bool fallback = false;  // serving and terminating, and not ready: used when nobody is ready
   bool local = false;
-  const Endpoint* source = nullptr;  // for the hints
+  const Endpoint* source = nullptr;      // for the hints
+  const EndpointSlice* slice = nullptr;  // of `source`
 };
 
 // All slices of a Service and family, joined with one of its ports by name and protocol; sorted by key, each key once.

@@ -77,12 +77,12 @@ Json named(const std::vector<std::string>& names) {
   return list;
 }
 
-Json json_of(const Endpoint& endpoint) {
+Json json_of(const EndpointSlice& slice, const Endpoint& endpoint) {
   Json json{{"addresses", {endpoint.address.to_string()}},
             {"conditions",
              {{"ready", endpoint.ready}, {"serving", endpoint.serving}, {"terminating", endpoint.terminating}}}};
   if (!endpoint.node_name->empty()) json["nodeName"] = *endpoint.node_name;
-  if (!endpoint.pod.empty()) json["targetRef"] = {{"kind", "Pod"}, {"name", endpoint.pod}};
+  if (const auto pod = slice.pod_of(endpoint); !pod.empty()) json["targetRef"] = {{"kind", "Pod"}, {"name", pod}};
   if (!endpoint.for_zones->empty()) json["hints"]["forZones"] = named(*endpoint.for_zones);
   if (!endpoint.for_nodes->empty()) json["hints"]["forNodes"] = named(*endpoint.for_nodes);
   return json;
@@ -113,7 +113,7 @@ std::string encode(const EndpointSlice& slice) {
   if (!slice.service.empty()) json["metadata"]["labels"]["kubernetes.io/service-name"] = slice.service;
   for (const auto& port : slice.ports)
     json["ports"].push_back({{"name", port.name}, {"protocol", to_string(port.protocol)}, {"port", port.port.number}});
-  for (const auto& endpoint : slice.endpoints) json["endpoints"].push_back(json_of(endpoint));
+  for (const auto& endpoint : slice.endpoints) json["endpoints"].push_back(json_of(slice, endpoint));
   return text_of(json);
 }
 

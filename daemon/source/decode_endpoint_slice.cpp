@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "daemon/source/decode_kinds.hpp"
@@ -60,6 +61,8 @@ std::optional<IpAddress> first_address(const JsonValue& item, EndpointSlice& sli
 std::vector<Endpoint> decode_endpoints(const JsonValue& root, EndpointSlice& slice, CommonNames& names) {
   std::vector<Endpoint> endpoints;
   const auto list = root.field("endpoints");
+  const auto count = std::min(list.size(), endpoint_limit);
+  endpoints.reserve(count);
   list.each(
       [&](const JsonValue& item) {
         Endpoint endpoint;
@@ -71,11 +74,15 @@ std::vector<Endpoint> decode_endpoints(const JsonValue& root, EndpointSlice& sli
         const auto hints = item.field("hints");
         endpoint.for_zones = decode_names(hints.field("forZones"), names);
         endpoint.for_nodes = decode_names(hints.field("forNodes"), names);
-        const auto target = item.field("targetRef");
-        if (target.field("kind").text() == "Pod") endpoint.pod = target.field("name").name();
         const auto address = first_address(item, slice);
         if (!address) return;
         endpoint.address = *address;
+        const auto target = item.field("targetRef");
+        if (target.field("kind").text() == "Pod") {
+          const auto name = target.field("name").name();
+          if (slice.pod_names.empty()) slice.pod_names.reserve(count * name.size());  // they are of about one length
+          slice.set_pod(endpoint, name);
+        }
         endpoints.push_back(std::move(endpoint));
       },
       endpoint_limit);

@@ -88,6 +88,12 @@ Port JsonValue::port(std::int64_t min) const {
   return Port{static_cast<std::uint16_t>(integer(min, 65535).value_or(0))};
 }
 
+std::size_t JsonValue::size() const {
+  simdjson::dom::array array;
+  if (!element_ || element_->get_array().get(array) != simdjson::SUCCESS) return 0;
+  return array.size();
+}
+
 std::optional<simdjson::dom::array> JsonValue::list(std::size_t limit) const {
   simdjson::dom::array array;
   if (!element_) return {};

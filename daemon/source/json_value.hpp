@@ -65,6 +65,8 @@ class JsonValue {
   // 0 if absent.
   [[nodiscard]] Port port(std::int64_t min) const;
 
+  // Of a list; 0 for all else.
+  [[nodiscard]] std::size_t size() const;
   // Calls `visit(const JsonValue&)` for each element; refuses more than `limit`.
   template <class Visit>
   void each(Visit&& visit, std::size_t limit = list_limit) const {

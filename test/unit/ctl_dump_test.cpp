@@ -74,7 +74,7 @@ Names example_names() {
   slice.key = {"default", "kubernetes-x"};
   slice.endpoints.resize(2);
   slice.endpoints[0].address = ip("10.1.0.1");
-  slice.endpoints[0].pod = "api-1";
+  slice.set_pod(slice.endpoints[0], "api-1");
   slice.endpoints[1].address = ip("10.1.0.2");
   names.add(slice);
   return names;

@@ -47,8 +47,8 @@ EndpointSlice full_slice() {
   one.serving = one.terminating = true;
   one.for_zones = Shared(std::vector<std::string>{"zone-a", "zone-b"});
   one.for_nodes = Shared(std::vector<std::string>{"here"});
-  one.pod = "full-1";
   auto all = slice("full", {one, endpoint("10.244.1.2")});
+  all.set_pod(all.endpoints[0], "full-1");
   all.ports = {{"http", Protocol::tcp, Port{8080}}, {"dns", Protocol::udp, Port{5353}}};
   return all;
 }

@@ -134,9 +134,10 @@ TEST_CASE("endpoints: conditions, addresses and hints") {
       {"name":"z","port":53,"protocol":"UDP","appProtocol":"dns"}],
     "endpoints":[
       {"addresses":["10.0.0.1","10.0.0.2"]},
-      {"addresses":["10.0.0.3"],"conditions":{"ready":false}},
-      {"addresses":["10.0.0.4"],"conditions":{"ready":false,"serving":true,"terminating":true},"nodeName":"a"},
-      {"addresses":["10.0.0.5"],"conditions":{"ready":null,"serving":null,"terminating":null},
+      {"addresses":["10.0.0.3"],"conditions":{"ready":false},"targetRef":{"kind":"Pod","name":"web-1"}},
+      {"addresses":["10.0.0.4"],"conditions":{"ready":false,"serving":true,"terminating":true},"nodeName":"a",
+       "targetRef":{"kind":"VirtualMachine","name":"v"}},
+      {"addresses":["10.0.0.5"],"targetRef":{"kind":"Pod","name":"web-22"},"conditions":{"ready":null,"serving":null,"terminating":null},
        "hints":{"forZones":[{"name":"z1"},{"name":"z2"}],"forNodes":[{"name":"n1"}]}},
       {"addresses":[]}, {"addresses":["fd00::1"]}, {"addresses":["?"]}, {}])",
                            2);
@@ -152,6 +153,9 @@ TEST_CASE("endpoints: conditions, addresses and hints") {
   CHECK(conditions(2) == "10.0.0.4 false true true");
   CHECK(conditions(3) == "10.0.0.5 true true false");
   CHECK(*found.endpoints[2].node_name == "a");
+  std::vector<std::string_view> pods;
+  for (const auto& endpoint : found.endpoints) pods.push_back(found.pod_of(endpoint));
+  CHECK(pods == std::vector<std::string_view>{"", "web-1", "", "web-22"});
   CHECK(*found.endpoints[3].for_zones == std::vector<std::string>{"z1", "z2"});
   CHECK(*found.endpoints[3].for_nodes == std::vector<std::string>{"n1"});
 }
