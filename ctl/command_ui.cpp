@@ -57,6 +57,7 @@ class LiveSource {
       auto names = read_names(words_, [](const std::string&) {});
       if (!names) return fail(names.error());
       names_ = std::move(*names);
+      observer_.name_marks(names_);
       names_due_ = now + std::chrono::seconds(10);
     }
     const auto observation = observer_.observe({}, {.addresses = false});
