@@ -99,7 +99,6 @@ int run_ui(const UiWords& words) {
   sigemptyset(&signals);
   for (const int signal : {SIGINT, SIGTERM}) sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
   std::thread waiter([&] {
     int signal = 0;
     ::sigwait(&signals, &signal);
