@@ -1,12 +1,10 @@
 #include "ctl/command.hpp"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 
 namespace ipvsd::ctl {
 
@@ -31,13 +29,6 @@ int complain(const Error& error, int status) {
 int finish(Result<void> result) {
   if (result && std::fflush(stdout) != 0) result = fail_errno(errno, "standard output");
   return result ? 0 : complain(result.error(), 1);
-}
-
-bool colour_wanted() {
-  const char* no_colour = std::getenv("NO_COLOR");
-  if (no_colour != nullptr && *no_colour != '\0') return false;
-  const char* terminal = std::getenv("TERM");
-  return ::isatty(STDOUT_FILENO) != 0 && terminal != nullptr && std::string_view(terminal) != "dumb";
 }
 
 }  // namespace ipvsd::ctl

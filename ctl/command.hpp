@@ -37,7 +37,4 @@ int complain(const Error& error, int status);
 // The status of a command that ended so: 0, or 1 with the error told.
 [[nodiscard]] int finish(Result<void> result);
 
-// Whether standard output is a terminal that shows colour, and NO_COLOR (https://no-color.org) is not set.
-[[nodiscard]] bool colour_wanted();
-
 }  // namespace ipvsd::ctl

@@ -42,16 +42,23 @@ int run_dump(DumpWords& words) {
   if (!format) return complain(format.error(), usage_status);
   // In ipvsadm's language there are no names, and a capture has its own.
   const bool named = (options.format != Format::ipvsadm && !words.raw) || !words.selectors.empty();
-  const auto names = named ? read_names(words.cluster, warn_user) : Names{};
+  auto names = named ? read_names(words.cluster, warn_user) : Names{};
   if (!names) return complain(names.error(), 1);
+  std::optional<Observer> observer;
+  if (!words.raw) {
+    auto opened = Observer::open();
+    if (!opened) return complain(opened.error(), 1);
+    observer = std::move(*opened);
+    observer->name_marks(*names);
+  }
   auto selection = Selectors::parse(words.selectors, *names);
   if (!selection) return complain(selection.error(), usage_status);
+  if (words.raw) return run_raw(words, *selection);
   options.format = *format;
   options.selection = std::move(*selection);
   options.terminal = standard_terminal();
-  if (words.raw) return run_raw(words, options.selection);
   if (words.all) options.members = options.rules = options.connections = true;
-  return finish(dump(options, *names, write_out));
+  return finish(dump(*observer, options, *names, write_out));
 }
 
 }  // namespace

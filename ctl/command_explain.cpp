@@ -72,32 +72,40 @@ Result<Observed> observe(const Subject& subject, const ExplainWords& words, cons
   return observed;
 }
 
-Explanation explain_one(const VirtualServerKey& target, const std::optional<IpAddress>& from, const ExplainWords& words,
+// What was tried so far: the frontends of a Service port share their backends.
+using Probes = std::map<Protocol, std::map<DestinationKey, ProbeResult>>;
+
+Explanation explain_one(const VirtualServerKey& target, const std::optional<IpAddress>& from, Probes* probes,
                         Observed& observed, const Cluster* cluster) {
+  observed.probes.clear();
   auto explanation = explain(target, from, observed, cluster);
-  if (!words.probe) return explanation;
+  if (probes == nullptr) return explanation;
+  auto& known = (*probes)[target.protocol];
   std::vector<DestinationKey> backends;
   for (const auto& row : explanation.endpoints)
-    if (row.in) backends.push_back(row.key);
-  observed.probes = probe(backends, target.protocol, probe_deadline);
+    if (row.in && !known.contains(row.key)) backends.push_back(row.key);
+  known.merge(probe(backends, target.protocol, probe_deadline));
+  observed.probes = known;
   return explain(target, from, observed, cluster);
 }
 
 Result<std::vector<Explanation>> explain_all(const Subject& subject, const std::optional<IpAddress>& from,
                                              const ExplainWords& words, Observed& observed, const Cluster* cluster) {
   std::vector<Explanation> all;
+  Probes tried;
+  Probes* probes = words.probe ? &tried : nullptr;
   if (!subject.service) {
     for (const auto protocol : subject.socket.protocol != Protocol::none
                                    ? std::vector{subject.socket.protocol}
                                    : protocols_at(*subject.socket.address, subject.socket.port, observed.node, cluster))
       all.push_back(
-          explain_one({*subject.socket.address, protocol, subject.socket.port, 0}, from, words, observed, cluster));
+          explain_one({*subject.socket.address, protocol, subject.socket.port, 0}, from, probes, observed, cluster));
     return all;
   }
   const auto service = targets_of(*cluster, cluster->view(observed.node.addresses), *subject.service);
   for (const auto& target : service.targets) {
     if (from && target.family() != from->family()) continue;
-    all.push_back(explain_one(target, from, words, observed, cluster));
+    all.push_back(explain_one(target, from, probes, observed, cluster));
     note_conflict(all.back(), *subject.service);
   }
   if (!service.faults.empty()) {
@@ -165,7 +173,8 @@ Command declare_explain(CLI::App& app) {
                    "the client; an address of this node for the node itself; default: some "
                    "client outside")
       ->option_text("ADDRESS");
-  command->add_flag("--probe", words->probe, "try each backend with a TCP connection from this node");
+  command->add_flag("--probe", words->probe,
+                    "try each backend from this node: a connection of TCP or SCTP, an empty datagram of UDP");
   command->add_option("-o,--output", words->format, "table (default), json or yaml")->option_text("FORMAT");
   add_cluster_options(*command, words->cluster);
   command->footer(

@@ -154,10 +154,11 @@ int run_top(const TopWords& words) {
     return complain({Errc::unsupported, 0, "top needs a terminal; for scripts there is top --once"}, usage_status);
   auto names = read_names(words.cluster, warn_user);
   if (!names) return complain(names.error(), 1);
-  auto selection = Selectors::parse(words.selectors, *names);
-  if (!selection) return complain(selection.error(), usage_status);
   auto observer = Observer::open();
   if (!observer) return complain(observer.error(), 1);
+  observer->name_marks(*names);
+  auto selection = Selectors::parse(words.selectors, *names);
+  if (!selection) return complain(selection.error(), usage_status);
   View view{std::move(*observer), std::move(*names), std::move(*selection), {}, {}};
   return finish(live ? show_live(view, words, *order) : show_once(view, words, *order, *format == Format::json));
 }

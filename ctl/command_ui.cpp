@@ -57,6 +57,7 @@ class LiveSource {
       auto names = read_names(words_, [](const std::string&) {});
       if (!names) return fail(names.error());
       names_ = std::move(*names);
+      observer_.name_marks(names_);
       names_due_ = now + std::chrono::seconds(10);
     }
     const auto observation = observer_.observe({}, {.addresses = false});
@@ -98,7 +99,6 @@ int run_ui(const UiWords& words) {
   sigemptyset(&signals);
   for (const int signal : {SIGINT, SIGTERM}) sigaddset(&signals, signal);
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
   std::thread waiter([&] {
     int signal = 0;
     ::sigwait(&signals, &signal);

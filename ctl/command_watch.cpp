@@ -77,10 +77,11 @@ int run_watch(const WatchWords& words) {
   if (!format) return complain(format.error(), usage_status);
   auto names = read_names(words.cluster, warn_user);
   if (!names) return complain(names.error(), 1);
-  auto selection = Selectors::parse(words.selectors, *names);
-  if (!selection) return complain(selection.error(), usage_status);
   auto observer = Observer::open();
   if (!observer) return complain(observer.error(), 1);
+  observer->name_marks(*names);
+  auto selection = Selectors::parse(words.selectors, *names);
+  if (!selection) return complain(selection.error(), usage_status);
   Watcher watcher(std::move(*observer), std::move(*names), std::move(*selection));
   return finish(watch(watcher, words, *format == Format::json));
 }

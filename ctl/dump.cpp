@@ -7,7 +7,6 @@
 #include "ctl/dump_ipvsadm.hpp"
 #include "ctl/dump_json.hpp"
 #include "ctl/dump_table.hpp"
-#include "ctl/observe.hpp"
 
 namespace ipvsd::ctl {
 namespace {
@@ -15,7 +14,7 @@ namespace {
 // What a format writes: head, the virtual servers, tail, and, if they are asked for, connections.
 struct Rendering {
   std::string head;
-  std::function<std::string(const ObservedServer&, bool first)> server;
+  std::function<void(std::string& out, const ObservedServer&, bool first)> server;
   std::string tail;
   std::string connections_head;
   std::function<std::string(const Connection&, bool first)> connection;
@@ -26,7 +25,10 @@ struct Rendering {
 Rendering json_rendering(const DumpOptions& options, const Names& names, const Observation& observation) {
   const auto separated = [](std::string text, bool first) { return (first ? "\n" : ",\n") + std::move(text); };
   return {json_head(),
-          [&, separated](const auto& server, bool first) { return separated(json_text(server, names), first); },
+          [&](std::string& out, const auto& server, bool first) {
+            out += first ? "\n" : ",\n";
+            append_json(out, server, names);
+          },
           json_tail(observation),
           json_connections_head(),
           [&, separated](const auto& connection, bool first) { return separated(json_text(connection, names), first); },
@@ -36,7 +38,7 @@ Rendering json_rendering(const DumpOptions& options, const Names& names, const O
 
 Rendering yaml_rendering(const Names& names, const Observation& observation) {
   return {yaml_head(observation),
-          [&](const auto& server, bool) { return yaml_text(server, names); },
+          [&](std::string& out, const auto& server, bool) { out += yaml_text(server, names); },
           yaml_tail(observation),
           "connections:\n",
           [&](const auto& connection, bool) { return yaml_text(connection, names); },
@@ -53,7 +55,7 @@ Rendering table_rendering(const DumpOptions& options, const Names& names, const 
                          .label_width = label_width_for(observation, names)};
   const auto table = std::make_shared<ServerTable>(style, names);  // shared: std::function wants a copy
   return {table->heading(observation),
-          [table](const auto& server, bool) { return table->text(server); },
+          [table](std::string& out, const auto& server, bool) { table->append(out, server); },
           table_rest(observation, style),
           connections_heading(style),
           [&names, style](const auto& connection, bool) { return table_text(connection, names, style); },
@@ -67,10 +69,16 @@ Rendering rendering(const DumpOptions& options, const Names& names, const Observ
     case Format::json: return json_rendering(options, names, observation);
     case Format::yaml: return yaml_rendering(names, observation);
     case Format::ipvsadm:
-      return {"", [](const auto& server, bool) { return ipvsadm_text(server); }, "", "", no_connection, "", ""};
+      return {"",
+              [](std::string& out, const auto& server, bool) { out += ipvsadm_text(server); },
+              "",
+              "",
+              no_connection,
+              "",
+              ""};
     case Format::dot:
       return {dot_head(),
-              [&](const auto& server, bool) { return dot_text(server, names); },
+              [&](std::string& out, const auto& server, bool) { out += dot_text(server, names); },
               dot_tail(),
               "",
               no_connection,
@@ -103,18 +111,19 @@ Result<void> write_connections(const DumpOptions& options, const Rendering& rend
 
 }  // namespace
 
-Result<void> dump(const DumpOptions& options, const Names& names, const Output& out) {
-  auto observer = Observer::open();
-  if (!observer) return fail(observer.error());
-  const auto observation = observer->observe(options.selection, what_to_observe(options));
+Result<void> dump(Observer& observer, const DumpOptions& options, const Names& names, const Output& out) {
+  const auto observation = observer.observe(options.selection, what_to_observe(options));
   if (!observation) return fail(observation.error());
   const auto render = rendering(options, names, *observation);
   if (const auto written = out(render.head); !written) return written;
   bool first = true;
+  ObservedServer server;  // this and the text are used again and again: memory that is touched already costs nothing
+  std::string text;
   for (const auto& record : observation->servers) {
-    const auto server = observer->destinations(record);
-    if (!server) return fail(server.error());
-    if (const auto written = out(render.server(*server, std::exchange(first, false))); !written) return written;
+    if (const auto read = observer.read_destinations(record, server); !read) return read;
+    text.clear();
+    render.server(text, server, std::exchange(first, false));
+    if (const auto written = out(text); !written) return written;
   }
   if (const auto written = out(render.tail); !written) return written;
   if (options.connections && !render.connections_head.empty())

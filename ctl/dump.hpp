@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ctl/names.hpp"
+#include "ctl/observe.hpp"
 #include "ctl/output.hpp"
 #include "ctl/selector.hpp"
 
@@ -24,6 +25,6 @@ struct DumpOptions {
 
 // Writes to `out` in pieces, the first only when the kernel could be read. Errors: those of Observer, of
 // read_connections, and what `out` returns.
-[[nodiscard]] Result<void> dump(const DumpOptions& options, const Names& names, const Output& out);
+[[nodiscard]] Result<void> dump(Observer& observer, const DumpOptions& options, const Names& names, const Output& out);
 
 }  // namespace ipvsd::ctl

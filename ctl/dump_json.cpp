@@ -191,14 +191,18 @@ std::string rest_text(const Observation& observation) {
 
 std::string json_head() { return R"({"apiVersion":"kube-ipvsd/v1","kind":"Dump","virtualServers":[)"; }
 
-std::string json_text(const ObservedServer& server, const Names& names) {
-  std::string text;
-  JsonWriter json(text);
+void append_json(std::string& out, const ObservedServer& server, const Names& names) {
+  JsonWriter json(out);
   json.begin_object();
   write(json, server.record, names);
   json.key("destinations").begin_array();
   for (const auto& destination : server.destinations) write(json, destination, names);
   json.end_array().end_object();
+}
+
+std::string json_text(const ObservedServer& server, const Names& names) {
+  std::string text;
+  append_json(text, server, names);
   return text;
 }
 

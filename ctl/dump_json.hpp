@@ -14,6 +14,7 @@ namespace ipvsd::ctl {
 // line-based tools work as well.
 [[nodiscard]] std::string json_head();
 [[nodiscard]] std::string json_text(const ObservedServer& server, const Names& names);
+void append_json(std::string& out, const ObservedServer& server, const Names& names);  // the same
 [[nodiscard]] std::string json_tail(const Observation& observation);
 [[nodiscard]] std::string json_connections_head();
 [[nodiscard]] std::string json_text(const Connection& connection, const Names& names);

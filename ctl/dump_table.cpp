@@ -195,6 +195,12 @@ void ServerTable::append_row(std::string& out, const nl::DestinationRecord& reco
 }
 
 std::string ServerTable::text(const ObservedServer& server) {
+  std::string text;
+  append(text, server);
+  return text;
+}
+
+void ServerTable::append(std::string& out, const ObservedServer& server) {
   // Only IPv6 destinations may be longer than was foreseen.
   std::size_t longest = server.record.server.key.to_string().size();
   for (const auto& record : server.destinations)
@@ -203,10 +209,8 @@ std::string ServerTable::text(const ObservedServer& server) {
   table_.widen(0, longest);
   const auto* frontend = names_.of(server.record.server.key);
   const std::string_view ns = frontend == nullptr ? std::string_view{} : frontend->service.ns;
-  std::string text;
-  append_row(text, server);
-  for (const auto& destination : server.destinations) append_row(text, destination, ns);
-  return text;
+  append_row(out, server);
+  for (const auto& destination : server.destinations) append_row(out, destination, ns);
 }
 
 }  // namespace ipvsd::ctl

@@ -34,6 +34,7 @@ class ServerTable {
   ServerTable(const TableStyle& style, const Names& names);
   [[nodiscard]] std::string heading(const Observation& observation) const;
   [[nodiscard]] std::string text(const ObservedServer& server);
+  void append(std::string& out, const ObservedServer& server);  // the same
 
  private:
   struct Figures;

@@ -185,11 +185,31 @@ void Diagnosis::settings() {
     setting("net/ipv6/conf/all/forwarding", "this node forwards nothing, so packets do not get to the pods");
 }
 
+namespace {
+bool shows_fault(ProbeResult result) {
+  return result == ProbeResult::refuses || result == ProbeResult::unreachable || result == ProbeResult::silent;
+}
+}  // namespace
+
 void Diagnosis::probes() {
   std::vector<std::string> failed;
   for (const auto& row : out_.endpoints)
-    if (row.in && row.probe && *row.probe != ProbeResult::answers)
+    if (row.in && row.probe && shows_fault(*row.probe))
       failed.push_back(fmt::format("{} {}", row.key.to_string(), ctl::to_string(*row.probe)));
+  const auto count = [&](ProbeResult result) {
+    return std::count_if(out_.endpoints.begin(), out_.endpoints.end(),
+                         [&](const ExplainedEndpoint& row) { return row.probe == result; });
+  };
+  if (const auto silent = count(ProbeResult::unknown); silent > 0)
+    out_.notes.push_back(
+        fmt::format("{} not reply to an empty datagram and no ICMP error came back: with UDP that is no sign of a "
+                    "fault, nor of health; ask in the backend's own protocol",
+                    silent == 1 ? "one backend did" : counted(static_cast<std::uint64_t>(silent), "backend") + " did"));
+  if (count(ProbeResult::untried) > 0)
+    out_.notes.emplace_back("this kernel has no SCTP loaded, so the backends were not tried: modprobe sctp");
+  if (!observed_.probes.empty() &&
+      std::any_of(out_.endpoints.begin(), out_.endpoints.end(), [](const auto& row) { return row.in && !row.probe; }))
+    out_.notes.push_back(fmt::format("only {} backends were tried", observed_.probes.size()));
   if (failed.empty()) return;
   fault("backend-not-answering", fmt::format("asked from this node, backends fail: {}", listed(failed)),
         "see whether the Pod listens on that port and what its network plugin or a NetworkPolicy does");
@@ -199,7 +219,10 @@ std::string_view to_string(ProbeResult result) {
   switch (result) {
     case ProbeResult::answers: break;
     case ProbeResult::refuses: return "refuses";
+    case ProbeResult::unreachable: return "is not reachable";
     case ProbeResult::silent: return "does not answer";
+    case ProbeResult::unknown: return "cannot tell: no reply, which UDP does not owe";
+    case ProbeResult::untried: return "not tried";
   }
   return "answers";
 }

@@ -15,7 +15,14 @@
 
 namespace ipvsd::ctl {
 
-enum class ProbeResult : std::uint8_t { answers, refuses, silent };
+enum class ProbeResult : std::uint8_t {
+  answers,
+  refuses,      // reset, aborted, or ICMP says that the port is closed
+  unreachable,  // no route, or nobody has the address
+  silent,       // of TCP and SCTP, which must answer
+  unknown,      // silence of UDP, which need not answer
+  untried,      // this kernel has no SCTP
+};
 [[nodiscard]] std::string_view to_string(ProbeResult result);
 
 // What was found out about the node for an explanation.

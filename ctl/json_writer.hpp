@@ -1,8 +1,9 @@
 // Writes JSON text member by member: a dump of 100,000 destinations has no time to build values first. Pure.
 #pragma once
 
-#include <fmt/format.h>
-
+#include <algorithm>
+#include <array>
+#include <charconv>
 #include <concepts>
 #include <string>
 #include <string_view>
@@ -19,7 +20,7 @@ class JsonWriter {
   JsonWriter& begin_array() { return open('['); }
   JsonWriter& end_array() { return close(']'); }
 
-  // Of the next value.
+  // Of the next value. None of its characters needs an escape.
   JsonWriter& key(std::string_view name) {
     separate();
     (out_ += '"').append(name) += "\":";
@@ -36,17 +37,52 @@ class JsonWriter {
   }
   template <std::integral T>
   JsonWriter& value(T number) {
-    separate();
-    const fmt::format_int digits(number);
-    out_.append(digits.data(), digits.size());
+    Piece piece;
+    if (!fresh_) piece.put(',');
+    piece.number(number);
+    piece.append_to(out_);
+    fresh_ = false;
     return *this;
   }
   template <class T>
   JsonWriter& member(std::string_view name, const T& of) {
+    if constexpr (std::integral<T> && !std::same_as<T, bool>) {  // most members of a dump are these
+      if (name.size() <= name_limit) {
+        Piece piece;
+        piece.key(name, !fresh_);
+        piece.number(of);
+        piece.append_to(out_);
+        fresh_ = false;
+        return *this;
+      }
+    }
     return key(name).value(of);
   }
 
  private:
+  static constexpr std::size_t name_limit = 40;
+  // Put together on the stack, so that it is appended at once.
+  class Piece {
+   public:
+    void put(char c) { *end_++ = c; }
+    void key(std::string_view name, bool comma) {
+      if (comma) put(',');
+      put('"');
+      end_ = std::copy_n(name.data(), name.size(), end_);
+      put('"');
+      put(':');
+    }
+    template <std::integral T>
+    void number(T value) {
+      end_ = std::to_chars(end_, text_.data() + text_.size(), value).ptr;
+    }
+    void append_to(std::string& out) const { out.append(text_.data(), static_cast<std::size_t>(end_ - text_.data())); }
+
+   private:
+    std::array<char, name_limit + 32> text_;
+    char* end_ = text_.data();
+  };
+
   JsonWriter& open(char bracket) {
     separate();
     out_ += bracket;

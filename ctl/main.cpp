@@ -1,6 +1,7 @@
 // kube-ipvsctl: the table of commands. Each command is in a file of its own (command.hpp).
 #include <fmt/format.h>
 
+#include <csignal>
 #include <cstdio>
 #include <sstream>
 #include <vector>
@@ -51,6 +52,9 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // The end of a watch over TLS writes to a connection that may be closed already; and who reads a pipe of ours may
+  // have had enough, which is an error of the write (complain()).
+  std::signal(SIGPIPE, SIG_IGN);
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {  // out of memory

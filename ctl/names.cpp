@@ -90,6 +90,21 @@ void Names::add(const EndpointSlice& slice) {
       pods_.insert_or_assign(endpoint.address, ObjectKey{slice.key.ns, std::string(pod)});
 }
 
+void Names::add_marks(std::span<const SetEntry> entries) {
+  for (const auto& entry : entries) {
+    if (entry.set.kind != SetKind::outside || entry.mark.value == 0) continue;
+    const auto* marked = of({entry.address, entry.protocol, entry.port, 0});
+    if (marked == nullptr) continue;
+    Frontend frontend{marked->service, marked->port, {}, false};
+    frontend.key = {IpAddress::any(entry.set.family), Protocol::none, Port{}, entry.mark.value};
+    // One mark serves all addresses of a Service port.
+    const auto index = static_cast<std::uint32_t>(frontends_.size());
+    if (!by_key_.try_emplace(frontend.key, index).second) continue;
+    services_.at(frontend.service).frontends.push_back(index);
+    frontends_.push_back(std::move(frontend));
+  }
+}
+
 const Frontend* Names::of(const VirtualServerKey& key) const {
   if (const auto found = by_key_.find(key); found != by_key_.end()) return &frontends_[found->second];
   if (key.fwmark != 0) return nullptr;
@@ -126,6 +141,13 @@ std::vector<const Frontend*> Names::find(std::string_view text) const {
   };
   auto exact = keep([&](const Frontend* frontend) {
     return frontend->port == word.port || fmt::format("{}", frontend->key.port.number) == word.port;
+  });
+  // A mark has no number of its own: it goes with the port that it stands for.
+  std::copy_if(found.begin(), found.end(), std::back_inserter(exact), [&](const Frontend* frontend) {
+    return frontend->key.fwmark != 0 && frontend->port != word.port &&
+           std::any_of(exact.begin(), exact.end(), [&](const Frontend* one) {
+             return one->service == frontend->service && one->port == frontend->port;
+           });
   });
   if (!exact.empty()) return exact;
   return keep([&](const Frontend* frontend) { return frontend->port.starts_with(word.port); });

@@ -16,7 +16,8 @@
 
 namespace ipvsd::ctl {
 
-// Where one port of a Service is reached: at an address, or (address unset) at any of the node's.
+// Where one port of a Service is reached: at an address, or (address unset) at any of the node's, or by a firewall
+// mark.
 struct Frontend {
   ObjectKey service;
   std::string port;  // its name; its number where it has none
@@ -30,6 +31,9 @@ class Names {
   // In any order, each once.
   void add(const Service& service);
   void add(const EndpointSlice& slice);
+  // Entries of the sets SetKind::outside; others are passed over. They say which mark outside clients of an address and
+  // port get, and so whose the virtual server by that mark is. After the Services.
+  void add_marks(std::span<const SetEntry> entries);
 
   [[nodiscard]] bool empty() const { return frontends_.empty() && pods_.empty(); }
 

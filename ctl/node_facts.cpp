@@ -1,7 +1,6 @@
 #include "ctl/node_facts.hpp"
 
 #include <fmt/format.h>
-#include <net/if.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -99,7 +98,7 @@ Result<NodeFacts> observe_node(const std::function<bool(const VirtualServerKey&)
   auto addresses = links->addresses();
   if (!addresses) return fail(addresses.error());
   facts.addresses = std::move(*addresses);
-  facts.link = ::if_nametoindex(std::string(ipvs_link_name).c_str()) != 0;
+  facts.link = links->has(ipvs_link_name);
   for (const auto& rules : observe_rules()) facts.rules[static_cast<std::size_t>(rules.family)] = node_rules(rules);
   for (const auto& path : sysctls) {
     std::ifstream file("/proc/sys/" + path);

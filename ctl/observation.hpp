@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +12,9 @@
 #include "netlink/ipvs_codec.hpp"
 
 namespace ipvsd::ctl {
+
+// A vector would touch twice the memory while it grows.
+using ServerRecords = std::deque<nl::VirtualServerRecord>;
 
 // A virtual server with its destinations, both with the kernel's counters.
 struct ObservedServer {
@@ -63,7 +67,7 @@ struct Connection {
 // Everything but the destinations and connections, which are read and rendered one by one: with 100,000 of them the
 // whole would be tens of megabytes.
 struct Observation {
-  std::vector<nl::VirtualServerRecord> servers;  // by address, protocol and port; firewall marks last
+  ServerRecords servers;  // by address, protocol and port; firewall marks last
   ObservedLink link;
   std::vector<ObservedSet> sets;  // in the order of all_ip_sets()
   // The rest is the whole node's, and empty where selectors narrow.

@@ -1,7 +1,6 @@
 #include "ctl/observe.hpp"
 
 #include <fmt/format.h>
-#include <net/if.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -64,7 +63,7 @@ Result<Observation> Observer::observe(const Selectors& selection, const ObserveO
   if (options.addresses) {
     auto addresses = links_.addresses();
     if (!addresses) return fail(addresses.error());
-    observation.link.present = ::if_nametoindex(std::string(ipvs_link_name).c_str()) != 0;
+    observation.link.present = links_.has(ipvs_link_name);
     for (auto& address : *addresses)
       if (address.link == ipvs_link_name && selection.matches(address.address))
         observation.link.addresses.push_back(std::move(address));
@@ -103,6 +102,12 @@ Result<std::vector<SetEntry>> Observer::members(IpSet set, const Selectors& sele
   return entries;
 }
 
+void Observer::name_marks(Names& names) {
+  if (names.empty()) return;
+  for (const auto family : families)
+    if (const auto entries = members({SetKind::outside, family}, {})) names.add_marks(*entries);
+}
+
 Result<bool> Observer::exists(const VirtualServerKey& key) {
   const auto record = ipvs_.get(key);
   if (record) return true;
@@ -111,14 +116,21 @@ Result<bool> Observer::exists(const VirtualServerKey& key) {
   return fail(record.error());
 }
 
-Result<ObservedServer> Observer::destinations(const nl::VirtualServerRecord& server) {
-  ObservedServer observed{server, {}};
+Result<void> Observer::read_destinations(const nl::VirtualServerRecord& server, ObservedServer& into) {
+  into.record = server;
+  into.destinations.clear();
   const auto& key = server.server.key;
-  const auto dumped = ipvs_.dump_destinations(
-      key, [&](const nl::DestinationRecord& record) { observed.destinations.push_back(record); });
+  const auto dumped =
+      ipvs_.dump_destinations(key, [&](const nl::DestinationRecord& record) { into.destinations.push_back(record); });
   if (!dumped) return fail(dumped.error().within("list destinations of " + key.to_string()));
-  std::sort(observed.destinations.begin(), observed.destinations.end(),
+  std::sort(into.destinations.begin(), into.destinations.end(),
             [](const auto& a, const auto& b) { return a.observed.destination.key < b.observed.destination.key; });
+  return {};
+}
+
+Result<ObservedServer> Observer::destinations(const nl::VirtualServerRecord& server) {
+  ObservedServer observed;
+  if (const auto read = read_destinations(server, observed); !read) return fail(read.error());
   return observed;
 }
 

@@ -38,9 +38,15 @@ class Observer {
 
   // The destinations of one; none if the virtual server has gone.
   [[nodiscard]] Result<ObservedServer> destinations(const nl::VirtualServerRecord& server);
+  // The same into what is there, whose memory is used again.
+  [[nodiscard]] Result<void> read_destinations(const nl::VirtualServerRecord& server, ObservedServer& into);
 
   // The members of a set that the selection matches, ascending. Errors: not_found; malformed.
   [[nodiscard]] Result<std::vector<SetEntry>> members(IpSet set, const Selectors& selection);
+
+  // Names the virtual servers by firewall mark, by the sets that mark outside clients' packets. Where those cannot be
+  // read they stay without a name.
+  void name_marks(Names& names);
 
   // Changes of links and addresses since the last call (Links::notifications); readable when there are any.
   [[nodiscard]] int notification_fd() const { return links_.notification_fd(); }

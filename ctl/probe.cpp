@@ -3,15 +3,15 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <array>
 #include <cstring>
 
 #include "os/fd.hpp"
 
 namespace ipvsd::ctl {
 namespace {
-
-constexpr std::size_t limit = 256;
 
 struct Attempt {
   DestinationKey backend;
@@ -39,46 +39,81 @@ int start_connecting(const Fd& fd, const DestinationKey& backend) {
 
 void finish(Attempt& attempt, int error) {
   attempt.done = true;
-  if (error == 0) attempt.result = ProbeResult::answers;
-  if (error == ECONNREFUSED) attempt.result = ProbeResult::refuses;
+  switch (error) {
+    case 0: attempt.result = ProbeResult::answers; break;
+    case ECONNREFUSED: attempt.result = ProbeResult::refuses; break;
+    case ETIMEDOUT: attempt.result = ProbeResult::silent; break;
+    default: attempt.result = ProbeResult::unreachable; break;  // no route, no neighbour, or an ICMP error that says so
+  }
+}
+
+void start(Attempt& attempt, Protocol protocol) {
+  const bool datagram = protocol == Protocol::udp;
+  if (datagram) attempt.result = ProbeResult::unknown;
+  attempt.fd =
+      Fd(::socket(to_af(attempt.backend.address.family()),
+                  (datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, static_cast<int>(protocol)));
+  const int connected = start_connecting(attempt.fd, attempt.backend);
+  if (connected != 0 && errno != EINPROGRESS) return finish(attempt, errno);
+  if (!datagram) {
+    if (connected == 0) finish(attempt, 0);
+    return;
+  }
+  if (::send(attempt.fd.get(), nullptr, 0, MSG_NOSIGNAL) < 0) finish(attempt, errno);
+}
+
+// What the kernel has to say of it by now.
+void look(Attempt& attempt, Protocol protocol) {
+  int error = 0;
+  if (protocol == Protocol::udp) {
+    std::array<char, 1> byte{};
+    if (::recv(attempt.fd.get(), byte.data(), byte.size(), MSG_DONTWAIT) < 0) error = errno;
+    if (error == EAGAIN) return;
+  } else {
+    socklen_t size = sizeof error;
+    ::getsockopt(attempt.fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  }
+  finish(attempt, error);
+}
+
+void wait_for(std::vector<Attempt>& attempts, Protocol protocol, std::chrono::milliseconds deadline) {
+  const auto end = std::chrono::steady_clock::now() + deadline;
+  const short events = protocol == Protocol::udp ? POLLIN : POLLOUT;
+  for (;;) {
+    std::vector<pollfd> fds;
+    std::vector<Attempt*> waiting;
+    for (auto& attempt : attempts)
+      if (!attempt.done) {
+        fds.push_back({attempt.fd.get(), events, 0});
+        waiting.push_back(&attempt);
+      }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
+    if (fds.empty() || left <= 0 || (::poll(fds.data(), fds.size(), static_cast<int>(left)) < 0 && errno != EINTR))
+      return;
+    for (std::size_t i = 0; i < fds.size(); ++i)
+      if (fds[i].revents != 0) look(*waiting[i], protocol);
+  }
 }
 
 }  // namespace
 
 std::map<DestinationKey, ProbeResult> probe(const std::vector<DestinationKey>& backends, Protocol protocol,
                                             std::chrono::milliseconds deadline) {
+  // Opening a socket of it would load it.
+  const bool untried = protocol == Protocol::sctp && ::access("/proc/net/sctp", F_OK) != 0;
   std::vector<Attempt> attempts;
-  if (protocol != Protocol::tcp) return {};
   for (const auto& backend : backends) {
-    if (attempts.size() == limit) break;
+    if (attempts.size() == probe_limit) break;
     auto& attempt = attempts.emplace_back();
     attempt.backend = backend;
-    attempt.fd = Fd(::socket(to_af(backend.address.family()), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (start_connecting(attempt.fd, backend) == 0)
-      finish(attempt, 0);
-    else if (errno != EINPROGRESS)
-      finish(attempt, errno);
-  }
-  const auto end = std::chrono::steady_clock::now() + deadline;
-  for (;;) {
-    std::vector<pollfd> fds;
-    std::vector<Attempt*> waiting;
-    for (auto& attempt : attempts)
-      if (!attempt.done) {
-        fds.push_back({attempt.fd.get(), POLLOUT, 0});
-        waiting.push_back(&attempt);
-      }
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now()).count();
-    if (fds.empty() || left <= 0 || (::poll(fds.data(), fds.size(), static_cast<int>(left)) < 0 && errno != EINTR))
-      break;
-    for (std::size_t i = 0; i < fds.size(); ++i) {
-      if (fds[i].revents == 0) continue;
-      int error = 0;
-      socklen_t size = sizeof error;
-      ::getsockopt(fds[i].fd, SOL_SOCKET, SO_ERROR, &error, &size);
-      finish(*waiting[i], error);
+    if (untried) {
+      attempt.result = ProbeResult::untried;
+      attempt.done = true;
+    } else {
+      start(attempt, protocol);
     }
   }
+  wait_for(attempts, protocol, deadline);
   std::map<DestinationKey, ProbeResult> results;
   for (const auto& attempt : attempts) results[attempt.backend] = attempt.result;
   return results;

@@ -167,12 +167,12 @@ void Selectors::add(const Frontend& frontend) {
     node_ports_.emplace(frontend.key.protocol, frontend.key.port);
   } else {
     keys_.insert(frontend.key);
-    addresses_.insert(frontend.key.address);
+    if (frontend.key.fwmark == 0) addresses_.insert(frontend.key.address);
   }
 }
 
 bool Selectors::matches_name(const Facts& facts) const {
-  if (facts.fwmark != 0) return false;
+  if (facts.fwmark != 0) return keys_.contains(VirtualServerKey{*facts.address, Protocol::none, Port{}, facts.fwmark});
   if (!facts.port) return facts.address && addresses_.contains(*facts.address);
   if (node_ports_.contains(std::pair(*facts.protocol, *facts.port))) return true;
   return facts.address && keys_.contains(VirtualServerKey{*facts.address, *facts.protocol, *facts.port, 0});

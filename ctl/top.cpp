@@ -60,7 +60,7 @@ Result<TopOrder> parse_top_order(std::string_view text) {
                                            printable(text.substr(0, 64))));
 }
 
-std::vector<TopService> top_services(std::span<const nl::VirtualServerRecord> records, const Names& names) {
+std::vector<TopService> top_services(const ServerRecords& records, const Names& names) {
   std::map<std::string, TopService> by_label;
   for (const auto& record : records) {
     const auto* frontend = names.of(record.server.key);

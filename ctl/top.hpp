@@ -30,8 +30,7 @@ struct TopService {
 };
 
 // Ascending by label.
-[[nodiscard]] std::vector<TopService> top_services(std::span<const nl::VirtualServerRecord> records,
-                                                   const Names& names);
+[[nodiscard]] std::vector<TopService> top_services(const ServerRecords& records, const Names& names);
 // The busiest first, equal ones by label.
 void sort_services(std::vector<TopService>& services, TopOrder order);
 

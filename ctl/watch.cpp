@@ -67,7 +67,7 @@ Tone tone_of(ChangeSign sign) {
 
 }  // namespace
 
-WatchedServers watched(const std::vector<nl::VirtualServerRecord>& records) {
+WatchedServers watched(const ServerRecords& records) {
   WatchedServers servers;
   for (const auto& record : records) servers.emplace(record.server.key, record.server);
   return servers;

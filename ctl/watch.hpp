@@ -27,7 +27,7 @@ struct Change {
 // What is compared: the counters of the kernel are no changes.
 using WatchedServers = std::map<VirtualServerKey, VirtualServer>;
 using WatchedDestinations = std::map<DestinationKey, Destination>;
-[[nodiscard]] WatchedServers watched(const std::vector<nl::VirtualServerRecord>& records);
+[[nodiscard]] WatchedServers watched(const ServerRecords& records);
 [[nodiscard]] WatchedDestinations watched(const ObservedServer& server);
 
 [[nodiscard]] std::vector<Change> changes(const WatchedServers& before, const WatchedServers& after,

@@ -69,6 +69,7 @@ Result<void> Watcher::look_at_sets(std::vector<Change>& all) {
     const auto set = sets[set_turn_++ % sets.size()];
     auto now = observer_.members(set, selection_);
     if (!now && now.error().code != Errc::not_found) return fail(now.error());
+    if (now) names_.add_marks(*now);
     const auto known = sets_.find(set);
     const bool was = known != sets_.end();
     if (!first_ && was != now.has_value())

@@ -89,6 +89,15 @@ bool IpAddress::is_link_local() const {
 }
 
 std::string IpAddress::to_string() const {
+  if (family_ == Family::ipv4) {  // inet_ntop prints it by way of printf
+    std::array<char, INET_ADDRSTRLEN> text{};
+    char* end = text.data();
+    for (std::size_t i = 0; i < 4; ++i) {
+      if (i > 0) *end++ = '.';
+      end = std::to_chars(end, text.data() + text.size(), bytes_[i]).ptr;
+    }
+    return {text.data(), end};
+  }
   char text[INET6_ADDRSTRLEN];
   ::inet_ntop(to_af(family_), bytes_.data(), text, sizeof text);
   return text;

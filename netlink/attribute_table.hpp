@@ -94,15 +94,12 @@ void encode_record(Batch& batch, const Table& table, const Record& record, bool 
 // fit.
 template <class Record, class Table>
 [[nodiscard]] bool decode_record(Bytes bytes, const Table& table, Record& record) {
-  // Attributes mostly come in the order of the table: the search goes on where it last ended.
-  std::size_t row = 0;
+  std::array<std::uint8_t, 64> row_of{};  // by type, counted from 1
+  for (std::size_t row = 0; row < table.size(); ++row) row_of.at(table[row].type) = static_cast<std::uint8_t>(row + 1);
   AttributeCursor cursor(bytes);
   while (const auto attribute = cursor.next()) {
-    for (std::size_t tried = 0; tried < table.size(); ++tried, row = row + 1 == table.size() ? 0 : row + 1) {
-      if (table[row].type != attribute->type) continue;
-      if (!table[row].decode(attribute->payload, record)) return false;
-      break;
-    }
+    const std::size_t row = attribute->type < row_of.size() ? row_of[attribute->type] : 0;
+    if (row != 0 && !table[row - 1].decode(attribute->payload, record)) return false;
   }
   return !cursor.malformed();
 }

@@ -234,6 +234,10 @@ Result<std::vector<LinkAddress>> Links::addresses() {
   });
 }
 
+bool Links::has(std::string_view name) const {
+  return std::any_of(links_.begin(), links_.end(), [&](const Link& link) { return link.name == name; });
+}
+
 std::vector<Notification> Links::notifications() {
   std::vector<Notification> result;
   const auto received = events_.receive_notifications([&](const Message& message) {

@@ -49,6 +49,9 @@ class Links {
 
   // Every address of every link.
   [[nodiscard]] Result<std::vector<LinkAddress>> addresses();
+  // Whether there was a link of that name when links were last looked at: open(), addresses() and notifications() do.
+  // Asking by SIOCGIFINDEX (if_nametoindex) makes the kernel run modprobe where there is none.
+  [[nodiscard]] bool has(std::string_view name) const;
 
   [[nodiscard]] int notification_fd() const { return events_.fd(); }
   [[nodiscard]] std::vector<Notification> notifications();

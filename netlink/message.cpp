@@ -3,14 +3,6 @@
 #include <algorithm>
 
 namespace ipvsd::nl {
-namespace {
-
-constexpr std::size_t padded(std::size_t size) { return (size + 3) & ~std::size_t{3}; }
-
-// What follows a record of `length` bytes; the padding of the last one may be missing.
-Bytes after(Bytes bytes, std::size_t length) { return bytes.subspan(std::min(padded(length), bytes.size())); }
-
-}  // namespace
 
 std::uint8_t* Batch::extend(std::size_t size) {
   const std::size_t at = size_;
@@ -86,20 +78,6 @@ std::size_t Batch::begin_nested(std::uint16_t type) {
 void Batch::end_nested(std::size_t start) {
   const auto length = static_cast<std::uint16_t>(size_ - start);
   std::memcpy(buffer_.data() + start + offsetof(nlattr, nla_len), &length, sizeof length);
-}
-
-std::optional<Attribute> AttributeCursor::next() {
-  if (rest_.empty()) return {};
-  const auto header = load<nlattr>(rest_);
-  if (!header || header->nla_len < sizeof(nlattr) || header->nla_len > rest_.size()) {
-    malformed_ = true;
-    rest_ = {};
-    return {};
-  }
-  const Attribute attribute{static_cast<std::uint16_t>(header->nla_type & NLA_TYPE_MASK),
-                            rest_.subspan(sizeof(nlattr), header->nla_len - sizeof(nlattr))};
-  rest_ = after(rest_, header->nla_len);
-  return attribute;
 }
 
 std::optional<Message> MessageCursor::next() {

@@ -5,6 +5,7 @@
 
 #include <linux/netlink.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -28,6 +29,13 @@ template <class T>
   T value;
   std::memcpy(&value, bytes.data(), sizeof value);
   return value;
+}
+
+// Of records and attributes, which start at multiples of 4 bytes.
+[[nodiscard]] constexpr std::size_t padded(std::size_t size) { return (size + 3) & ~std::size_t{3}; }
+// What follows a record of `length` bytes; the padding of the last one may be missing.
+[[nodiscard]] inline Bytes after(Bytes bytes, std::size_t length) {
+  return bytes.subspan(std::min(padded(length), bytes.size()));
 }
 
 // Several messages in one buffer, numbered consecutively, for one send.
@@ -83,7 +91,20 @@ struct Attribute {
 class AttributeCursor {
  public:
   explicit AttributeCursor(Bytes bytes) : rest_(bytes) {}
-  [[nodiscard]] std::optional<Attribute> next();
+  // In line: a dump of 100,000 destinations has three million attributes.
+  [[nodiscard]] std::optional<Attribute> next() {
+    if (rest_.empty()) return {};
+    const auto header = load<nlattr>(rest_);
+    if (!header || header->nla_len < sizeof(nlattr) || header->nla_len > rest_.size()) {
+      malformed_ = true;
+      rest_ = {};
+      return {};
+    }
+    const Attribute attribute{static_cast<std::uint16_t>(header->nla_type & NLA_TYPE_MASK),
+                              rest_.subspan(sizeof(nlattr), header->nla_len - sizeof(nlattr))};
+    rest_ = after(rest_, header->nla_len);
+    return attribute;
+  }
   [[nodiscard]] bool malformed() const { return malformed_; }
 
  private:

@@ -2,7 +2,7 @@
 # Runs the benchmarks, or those whose names begin with NAME: a JSON line per figure on standard output (name, where, n,
 # value, unit, floor, ratio), the same for people on standard error.
 #
-#   scripts/bench.sh [NAME]      cold_start, change, decode, pure, memory, churn, observe, ...
+#   scripts/bench.sh [NAME]      cold_start, change, decode, pure, memory, churn, observe, dump, ...
 #
 # "outside" is beside a kernel that acknowledges at once: our own cost, in CPU time. "vm" is on a real kernel
 # (scripts/vm), with the floor of the same run beside it; each on a fresh machine, because removed destinations slow later
@@ -72,3 +72,7 @@ if chosen memory; then
 fi
 if chosen churn; then of 10000 10 --udp && $outside churn "${options[@]}"; fi
 if chosen observe; then of 10000 10 && in_vm observe "${options[@]}"; fi
+if chosen dump; then
+  scripts/build.sh ctl/kube-ipvsctl test/kernel/bare_dump >&2
+  VM_ENV=BENCH_TURNS scripts/vm -m 1500M bench/dump.sh 10000
+fi

@@ -76,8 +76,38 @@ check "sysctl" tells 1 'differs  *sysctl net\.ipv4\.vs\.conntrack 0, wanted 1' c
 check "JSON" tells 1 '"kind": "destination"' ctl diff -o json
 check "the same without the daemon's help" same_lines
 
+must "the objects, as the daemon has them" curl -sf --unix-socket "$socket" -o "$work/objects.json" http://daemon/v1/objects
 stop
 rm -f "$socket"
 check "without the daemon" tells 1 'differs  *sysctl' offline
+
+# The same by an API server.
+mkdir "$work/tls"
+run api "$PWD/build/test/fake/fake-api-server" --port 6443 --token secret --tls-dir "$work/tls" --load "$work/objects.json"
+must "the API server" within 30 file_says api '^https://'
+by_api() {
+  local command=$1
+  shift
+  "$ctl" "$command" --kubeconfig "$work/tls/kubeconfig" --config "$config" --socket "$socket" "$@"
+}
+same_by_api() { diff <(offline | sort) <(by_api diff | sort); }
+check "by the API server, without the daemon" tells 1 'missing  *virtual server 203\.0\.113\.10:80/TCP' by_api diff
+check "the same differences as by manifests" same_by_api
+check "explain by the API server: a fault" tells 1 'virtual-server-missing' by_api explain 203.0.113.10:80
+check "explain by the API server: whose it is" tells 1 'service +default/edge' by_api explain 203.0.113.10:80
+check "explain by the API server: a Service by name" tells 1 'destination-missing' by_api explain default/web
+check "explain by the API server: no such Service" tells 1 'the API server of .* knows no Service default/nobody' \
+  by_api explain default/nobody
+check "names by the API server" tells 0 '^10\.96\.10\.1:80/TCP +default/web:http ' by_api dump
+once_more() { "$daemon" --config "$config" --manifests "$manifests" --once >>"$log" 2>&1; }
+must "all of it repaired" once_more
+check "no difference, by the API server" ends 0 by_api diff
+check "nothing wrong, by the API server" tells 0 'nothing wrong found' by_api explain 10.96.10.1:80
+sed 's/token: .*/token: wrong/' "$work/tls/kubeconfig" >"$work/tls/wrong"
+check "a token that is refused" tells 2 'Unauthorized|401' "$ctl" diff --kubeconfig "$work/tls/wrong" --config "$config"
+kill "$started"
+check "an API server that is gone" tells 2 'no complete list' by_api diff
+check "a kubeconfig that is not there" tells 2 'no-such-file' "$ctl" explain 10.96.10.1:80 --kubeconfig "$work/no-such-file"
+
 check "manifests that are not there" tells 2 'no-such-folder' "$ctl" diff --manifests "$work/no-such-folder"
 finish

@@ -11,26 +11,11 @@ recorded=${SHARED_DIR:-../shared}/conformance
 must "the node" node_up
 echo 1 >/proc/sys/net/ipv6/conf/all/forwarding # which kube-proxy leaves to others
 
-lay_down() {
-  local address name value
-  ipvsadm -R <"$1/ipvs.txt" && ipset restore <"$1/ipset.txt" || return 1
-  iptables-restore <"$1/iptables.txt" && ip6tables-restore <"$1/ip6tables.txt" || return 1
-  ip link add kube-ipvs0 type dummy || return 1
-  while read -r address; do ip address add "$address" dev kube-ipvs0 || return 1; done <"$1/addresses.txt"
-  [ ! -e "$1/sysctl.txt" ] || while read -r name _ value; do
-    echo "$value" >"/proc/sys/${name//.//}" || return 1
-  done <"$1/sysctl.txt"
-}
+lay_down() { test/kernel/lay_down.sh "$scenario" "$step"; }
 clear_up() {
-  local program table
-  ipvsadm -C
-  for program in iptables ip6tables; do
-    for table in nat filter mangle; do $program -t $table -F && $program -t $table -X; done
-  done
-  ipset destroy
-  ip link delete kube-ipvs0
-  ip link delete eth9
-} 2>/dev/null
+  test/kernel/lay_down.sh --clear
+  ip link delete eth9 2>/dev/null
+}
 
 # json COMMAND ARGUMENT...: of kube-ipvsctl, by the scenario's objects.
 json() {
@@ -74,7 +59,7 @@ print(json.load(sys.stdin)["explanations"][0]["likelyFault"])')
 # anew: the scenario's state once more.
 anew() {
   clear_up
-  lay_down "$expected"
+  lay_down
 }
 # Every virtual server that is there is also wanted, and the other way round.
 same_servers() {
@@ -85,13 +70,12 @@ same_servers() {
 for scenario in "$recorded"/*/; do
   scenario=${scenario%/}
   name=$(basename "$scenario")
-  expected=$(ls -d "$scenario"/expected/[0-9]* 2>/dev/null | tail -n 1)
+  step=$(find "$scenario/expected" -mindepth 1 -maxdepth 1 -name '[0-9]*' -printf '%f\n' | sort | tail -n 1)
   served=$(ls "$scenario"/served/[0-9]*.json 2>/dev/null | tail -n 1)
-  [ -n "$expected" ] || expected=$scenario/expected
   [ -n "$served" ] || served=$scenario/served.json
   cp "$served" "$manifests/served.json"
   [ ! -e "$scenario/setup.sh" ] || sh "$scenario/setup.sh"
-  if ! lay_down "$expected"; then
+  if ! lay_down; then
     check "$name: loaded" false
     clear_up
     continue

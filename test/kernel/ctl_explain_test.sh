@@ -59,6 +59,41 @@ service empty 10.96.20.5 | replace empty.yaml
   sed 's/{name: elsewhere, n/{name: elsewhere, labels: {service.kubernetes.io\/service-proxy-name: other}, n/' |
   replace elsewhere.yaml
 
+# wire NAME CLUSTER-IP PROTOCOL PORT BACKEND: a Service on port 53 of that protocol with one endpoint.
+wire() {
+  cat <<YAML
+apiVersion: v1
+kind: Service
+metadata: {name: $1, namespace: default}
+spec:
+  clusterIP: $2
+  clusterIPs: [$2]
+  ipFamilies: [IPv4]
+  ports: [{name: wire, protocol: $3, port: 53, targetPort: $4}]
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: $1-4, namespace: default, labels: {kubernetes.io/service-name: $1}}
+addressType: IPv4
+ports: [{name: wire, protocol: $3, port: $4}]
+endpoints: [{addresses: [$5], conditions: {ready: true}, nodeName: lab-node}]
+YAML
+}
+wire udp 10.96.20.30 UDP 5353 10.244.1.11 | replace udp.yaml
+wire udp-closed 10.96.20.31 UDP 5354 10.244.1.11 | replace udp-closed.yaml
+wire udp-silent 10.96.20.32 UDP 5355 10.244.1.11 | replace udp-silent.yaml
+wire sctp 10.96.20.33 SCTP 9000 10.244.1.11 | replace sctp.yaml
+wire sctp-closed 10.96.20.34 SCTP 9001 10.244.1.11 | replace sctp-closed.yaml
+wire gone 10.96.20.35 TCP 8080 10.244.1.99 | replace gone.yaml
+# Takes datagrams and says nothing.
+run quiet in_pod web-1 /usr/bin/python3 -c '
+import signal, socket
+taken = socket.socket(type=socket.SOCK_DGRAM)
+taken.bind(("10.244.1.11", 5355))
+print("bound", flush=True)
+signal.pause()'
+must "a backend that keeps silent" within 20 file_says quiet bound
+
 # explain ARGUMENT...: by the daemon, or, when it is gone, by the manifests.
 explain() {
   if [ -n "$pid" ]; then
@@ -142,6 +177,15 @@ check "another proxy's Service" named ignored-service explain default/elsewhere
 check "backend not answering" named backend-not-answering explain default/silent --probe
 check "which shows by --probe only" named none explain default/silent
 
+check "UDP backend that replies" tells 0 "10\.244\.1\.11:5353 +in .*; answers$" explain default/udp --probe
+check "UDP backend where nobody listens" named backend-not-answering explain default/udp-closed --probe
+check "UDP backend that says nothing: no verdict" tells 0 "10\.244\.1\.11:5355 +in .*; cannot tell: no reply" explain default/udp-silent --probe
+check "UDP backend that says nothing: why" tells 0 "note +one backend did not reply .* no sign of a fault, nor of health" explain default/udp-silent --probe
+check "SCTP backend that answers" tells 0 "10\.244\.1\.11:9000 +in .*; answers$" explain default/sctp --probe
+check "SCTP backend where nobody listens" named backend-not-answering explain default/sctp-closed --probe
+check "SCTP: it refuses" tells 1 "10\.244\.1\.11:9001 +in .*; refuses$" explain default/sctp-closed --probe
+check "TCP backend where nobody listens: it refuses" tells 1 "10\.244\.1\.11:8081 +in .*; refuses$" explain default/silent --probe
+check "TCP backend whose address nobody has" tells 1 "10\.244\.1\.99:8080 +in .*; (does not answer|is not reachable)$" explain default/gone --probe
 ipvsadm -A -t 10.9.9.9:80 -s rr
 check "foreign virtual server" named foreign-virtual-server explain 10.9.9.9:80
 ipvsadm -D -t 10.9.9.9:80

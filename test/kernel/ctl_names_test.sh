@@ -11,6 +11,12 @@ config "ipvsd: {ctlSocket: $socket}"
 sample node web edge
 sed -i 's/{addresses: \[10.244.1.11\], /&targetRef: {kind: Pod, name: web-1-abcde}, /' "$manifests/web.yaml"
 serve_pods
+{
+  service marked 10.96.10.60 "type: LoadBalancer" "externalTrafficPolicy: Local"
+  echo 'status: {loadBalancer: {ingress: [{ip: 203.0.113.60}]}}'
+  echo ---
+  endpoints marked http 8080 10.244.1.11
+} | replace marked.yaml
 ctl() {
   local command=$1
   shift
@@ -65,6 +71,17 @@ check "no other address" not says_line '^  203\.0\.113\.10$' ctl dump default/we
 check "names in the table" says_line '^10\.96\.10\.1:80/TCP +default/web:http +rr ' ctl dump
 check "pods in the table" says_line '^  10\.244\.1\.11:8080 +web-1-abcde +masquerade ' ctl dump
 check "the graph has the Service and the pod" says_line 'service default/web" -> "10\.96\.10\.1:80/TCP" \[label="http"\]' ctl dump -o dot
+# Of externalTrafficPolicy Local: outside clients are led to it by a mark.
+check "a virtual server by mark has the name" says_line '^fwmark [0-9]+ IPv4 +default/marked:http +rr ' ctl dump
+by_mark() { ctl dump default/marked -o json | /usr/bin/python3 -c '
+import json, sys
+for s in json.load(sys.stdin)["virtualServers"]:
+    if "fwmark" in s: print("{namespace}/{name}:{port}".format(**s["service"]), len(s["destinations"]))'; }
+check "a virtual server by mark is selected with its Service" prints "default/marked:http 1" by_mark
+check "the graph has it too" says_line 'service default/marked" -> "fwmark [0-9]+ IPv4" \[label="http"\]' ctl dump -o dot
+check "in top it is its Service's" not says_line '^fwmark' ctl top --once
+check "explain leads an outside client to it" says_line 'fwmark [0-9]+ IPv4 scheduler rr' ctl explain 203.0.113.60:80
+check "the mark's name without a daemon" says_line '^fwmark [0-9]+ IPv4 +default/marked:http ' "$ctl" dump --manifests "$manifests" --config "$config"
 check "names without a daemon" says_line '^10\.96\.10\.1:80/TCP +default/web:http ' "$ctl" dump --manifests "$manifests" --config "$config"
 page() {
   run page "$ctl" ui --socket "$socket" --listen 127.0.0.1:18080
@@ -88,6 +105,8 @@ completes() {
     COMP_CWORD=$# && _kube_ipvsctl && echo "${COMPREPLY[*]}")
 }
 check "bash completes commands" prints "dump diff" completes d
+mkdir -p /run/kube-ipvsd && ln -sf "$socket" /run/kube-ipvsd/ctl.sock # where completion looks
+check "bash completes a Service's name" prints "default/web" completes dump default/w
 check "bash completes options" prints "--members --manifests" sh -c "echo $(completes dump --m)"
 # Each line closes what it opens, escaped ones aside.
 quotes_close() { "$ctl" completion fish | sed "s/\\\\'//g" | awk -F"'" '{ lines++ } NF % 2 == 0 { bad = 1; print } END { exit bad || !lines }'; }
@@ -145,6 +164,9 @@ check "watch tells the destination" within 10 file_says watch '"added","kind":"d
 check "watch tells the set entry" within 10 file_says watch '"added","kind":"set entry","object":"KUBE-CLUSTER-IP 10.96.10.77,tcp:80"'
 ipvsadm -e -t 10.96.10.77:80 -r 10.244.1.11:8080 -m -w 7
 check "watch tells a weight" within 10 file_says watch '"changed","kind":"destination".*"details":"weight 1 -> weight 7"'
+mark=$(ctl dump default/marked -o ipvsadm | sed -n 's/^-A -f \([0-9]*\) .*/\1/p')
+ipvsadm -E -f "$mark" -s wrr
+check "watch names a virtual server by mark" within 10 file_says watch '"changed","kind":"virtual server","object":"fwmark [0-9]+ IPv4".*"name":"default/marked:http"'
 rm "$manifests/late.yaml" "$manifests/late-endpoints.yaml"
 check "watch tells what goes" within 20 file_says watch '"removed","kind":"virtual server","object":"10.96.10.77:80/TCP"'
 check "watch tells addresses that go" within 10 file_says watch '"removed","kind":"address","object":"10.96.10.77 on kube-ipvs0"'

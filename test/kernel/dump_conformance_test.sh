@@ -15,24 +15,6 @@ failure() {
   failed=$((failed + 1))
 }
 
-lay_down() {
-  local address
-  ipvsadm -R <"$1/ipvs.txt" && ipset restore <"$1/ipset.txt" || return 1
-  iptables-restore <"$1/iptables.txt" && ip6tables-restore <"$1/ip6tables.txt" || return 1
-  ip link add kube-ipvs0 type dummy || return 1
-  while read -r address; do ip address add "$address" dev kube-ipvs0 || return 1; done <"$1/addresses.txt"
-}
-
-clear_up() {
-  local program table
-  ipvsadm -C
-  for program in iptables ip6tables; do
-    for table in nat filter mangle; do $program -t $table -F && $program -t $table -X; done
-  done
-  ipset destroy
-  ip link delete kube-ipvs0
-}
-
 # What the JSON says, in the language of the recorded files.
 texts() {
   /usr/bin/python3 - "$1" "$2" <<'PYTHON'
@@ -54,12 +36,13 @@ equal() {
 }
 
 for scenario in "$recorded"/*/; do
-  expected=$(ls -d "$scenario"expected/[0-9]* 2>/dev/null | tail -n 1)
-  [ -n "$expected" ] || expected=${scenario}expected
+  scenario=${scenario%/}
   name=$(basename "$scenario")
-  if ! lay_down "$expected"; then
+  step=$(find "$scenario/expected" -mindepth 1 -maxdepth 1 -name '[0-9]*' -printf '%f\n' | sort | tail -n 1)
+  expected=$scenario/expected${step:+/$step}
+  if ! test/kernel/lay_down.sh "$scenario" "$step"; then
     failure "$name: could not be loaded"
-    clear_up 2>/dev/null
+    test/kernel/lay_down.sh --clear
     continue
   fi
   before=$failed
@@ -76,7 +59,7 @@ for scenario in "$recorded"/*/; do
     echo "ok: $name"
     passed=$((passed + 1))
   fi
-  clear_up
+  test/kernel/lay_down.sh --clear
 done
 rm -rf "$work"
 [ $passed -gt 0 ] || failure "no scenario"

@@ -29,14 +29,6 @@ exactly() {
     failed=$((failed + 1))
   fi
 }
-# milliseconds CMD...: in $took
-milliseconds() {
-  local from=$EPOCHREALTIME to
-  "$@" >/dev/null || { echo "FAILED: $*"; failed=$((failed + 1)); }
-  to=$EPOCHREALTIME
-  took=$(((${to/[.,]/} - ${from/[.,]/}) / 1000))
-}
-
 /usr/bin/python3 - $servers >/run/rules <<'PYTHON'
 import sys
 for n in range(int(sys.argv[1])):
@@ -70,45 +62,9 @@ strace -c -o /run/counts $ctl top --once -n 1 --endpoints >/dev/null
 at_most "requests of top" 60 "$(calls sendto)"
 at_most "system calls of top" 1500 "$(calls total)"
 
-# What a refresh costs: 20 looks of one process on a terminal, apart from what starting takes.
-/usr/bin/python3 - $ctl <<'PYTHON'
-import os, pty, select, sys, time
-def spent(pid):
-    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-pid, terminal = pty.fork()
-if pid == 0:
-    os.environ.update(TERM="xterm")
-    os.execv(sys.argv[1], [sys.argv[1], "top"])
-def drain(until):
-    while time.monotonic() < until:
-        if select.select([terminal], [], [], max(0, until - time.monotonic()))[0]:
-            os.read(terminal, 65536)
-drain(time.monotonic() + 5)
-before, start = spent(pid), time.monotonic()
-drain(start + 40)
-used, took = spent(pid) - before, time.monotonic() - start
-print(f"figure: top, live, a look every 2 s: {100 * used / took:.1f} % of a core")
-os.write(terminal, b"q")
-while True:
-    try:
-        if not os.read(terminal, 65536): break
-    except OSError:
-        break
-os.waitpid(pid, 0)
-PYTHON
-
-for run in 1 2 3; do
-  read -r _ found micros < <($bare)
-  exactly "the floor found every destination" $((10 * servers)) "$found"
-  echo "figure: run $run: the bare netlink dump: $((micros / 1000)) ms"
-  for format in table json ipvsadm; do
-    milliseconds $ctl dump -o $format
-    echo "figure: run $run: kube-ipvsctl dump -o $format: $took ms, $((took * 100000 / micros)) % of the floor"
-  done
-done
-milliseconds ipvsadm -Ln
-echo "figure: ipvsadm -Ln: $took ms"
+read -r _ found _ < <($bare)
+exactly "the floor found every destination" $((10 * servers)) "$found"
+BENCH_TURNS=3 bench/dump.sh $servers 2>&1 >/dev/null | sed 's/^/figure: /'
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -384,3 +384,22 @@ TEST_CASE("policy Local by mark: clients outside have a virtual server of their 
   CHECK(world.cause(balancer) == "no-local-endpoint");
   CHECK(world.cause(balancer, "10.244.1.100") == "none");
 }
+
+TEST_CASE("what a probe of UDP or SCTP cannot tell is a note and no fault") {
+  auto world = web();
+  const VirtualServerKey target = tcp("10.96.0.1");
+  for (const auto& [result, note] : {std::pair{ProbeResult::unknown, "did not reply to an empty datagram"},
+                                     std::pair{ProbeResult::untried, "modprobe sctp"}}) {
+    world.observed.probes = {{{ip("10.244.1.11"), Port{8080}}, result}};
+    const auto explanation = explain(target, {}, world.observed, &world.cluster);
+    const auto text = explanation_text(explanation);
+    CAPTURE(text);
+    CHECK(explanation.faults.empty());
+    CHECK(text.find(note) != std::string::npos);
+    CHECK(text.find(to_string(result)) != std::string::npos);
+  }
+  for (const auto result : {ProbeResult::unreachable, ProbeResult::silent}) {
+    world.observed.probes = {{{ip("10.244.1.11"), Port{8080}}, result}};
+    CHECK(world.cause(target) == "backend-not-answering");
+  }
+}

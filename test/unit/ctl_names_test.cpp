@@ -64,6 +64,37 @@ TEST_CASE("virtual servers have the names of their Service ports") {
         std::vector<std::string>{"default/web", "default/web-admin", "kube-system/dns", "other/web"});
 }
 
+TEST_CASE("a virtual server by mark has the name of the port that the mark is for") {
+  auto names = example();
+  const std::vector entries{
+      outside_entry(ip("192.0.2.1"), Protocol::tcp, Port{80}, {5, 0xff}),
+      outside_entry(ip("172.16.0.1"), Protocol::tcp, Port{30090}, {6, 0xff}),
+      outside_entry(ip("192.0.2.99"), Protocol::tcp, Port{80}, {7, 0xff}),
+      outside_entry(ip("10.96.0.2"), Protocol::tcp, Port{80}, {0, 0}),
+      ip_port_entry({SetKind::cluster_ip, Family::ipv4}, ip("10.96.0.2"), Protocol::tcp, Port{80})};
+  names.add_marks(entries);
+  names.add_marks(entries);  // once more changes nothing
+  const auto by = [](std::uint32_t mark, Family family = Family::ipv4) {
+    return VirtualServerKey{IpAddress::any(family), Protocol::none, Port{}, mark};
+  };
+  CHECK(names.of(by(5))->to_string() == "default/web:http");
+  CHECK(names.of(by(6))->to_string() == "default/web:metrics");
+  CHECK(names.of(by(7)) == nullptr);
+  CHECK(names.of(by(5, Family::ipv6)) == nullptr);
+
+  const auto selects = [&](const std::string& word, const VirtualServerKey& key) {
+    return Selectors::parse(std::vector{word}, names).value().matches(key);
+  };
+  CHECK(selects("default/web", by(5)));
+  CHECK(selects("default/web", by(6)));
+  CHECK(selects("default/web:http", by(5)));
+  CHECK(selects("default/web:80", by(5)));
+  CHECK_FALSE(selects("default/web:80", by(6)));
+  CHECK(selects("default/web:30090", by(6)));
+  CHECK_FALSE(selects("other/web", by(5)));
+  CHECK_FALSE(selects("default/web", by(5, Family::ipv6)));
+}
+
 TEST_CASE("of several claimants the oldest has the name, in either order") {
   const auto young = service({"a", "young"}, "10.96.0.1", 2);
   const auto old = service({"b", "old"}, "10.96.0.1", 1);

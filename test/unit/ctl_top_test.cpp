@@ -31,8 +31,8 @@ Names names() {
 
 // Two of web, one that has no name.
 std::vector<TopService> example() {
-  const std::vector records{record("10.96.0.1", 80, 5, 10), record("10.96.0.1", 443, 6, 20),
-                            record("10.96.0.9", 80, 10, 40)};
+  const ServerRecords records{record("10.96.0.1", 80, 5, 10), record("10.96.0.1", 443, 6, 20),
+                              record("10.96.0.9", 80, 10, 40)};
   return top_services(records, names());
 }
 
