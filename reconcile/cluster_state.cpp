@@ -1,6 +1,10 @@
 #include "reconcile/cluster_state.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 namespace ipvsd {
 namespace {
@@ -182,6 +186,18 @@ std::optional<ObjectKey> ClusterState::take_touched() {
   known->second.taken = true;
   if (!known->second.object && known->second.slices.empty()) services_.erase(known);
   return key;
+}
+
+void ClusterState::order_by_age() {
+  std::vector<std::pair<std::chrono::sys_seconds, const ObjectKey*>> ages;
+  ages.reserve(queue_.size());
+  for (const auto* key : queue_) {
+    const auto& object = services_.at(*key).object;
+    ages.emplace_back(object ? object->created : std::chrono::sys_seconds{}, key);
+  }
+  std::sort(ages.begin(), ages.end(),
+            [](const auto& a, const auto& b) { return std::tie(a.first, *a.second) < std::tie(b.first, *b.second); });
+  for (std::size_t i = 0; i < ages.size(); ++i) queue_[i] = ages[i].second;
 }
 
 const Service* ClusterState::service(const ObjectKey& key) const {

@@ -58,6 +58,8 @@ class ClusterState {
 
   // The Service, unless it is absent or ignored.
   [[nodiscard]] const Service* service(const ObjectKey& key) const;
+  // What has not been looked at yet is to be by age: of two Services that claim one address, first the one that has it.
+  void order_by_age();
   // The Service, ignored or not, unless it is absent.
   [[nodiscard]] const Service* known_service(const ObjectKey& key) const;
   // Of all Services, ignored ones too, in no order.

@@ -204,6 +204,8 @@ bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedV
   doubtful_servers_.erase(key);
   const auto known = servers_.find(key);
   if (!found) {
+    // The entry that says that it is ours may have waited for it to go.
+    if (key.fwmark != 0) touch(mark_entry(key.family(), key.fwmark));
     if (known == servers_.end()) return false;
     ServerRow& row = known->second;
     const bool differs = row.actual.has_value();
@@ -211,6 +213,7 @@ bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedV
     row.set_destinations({});
     draining_.erase(key);
     if (differs) touch_server(key, row);
+    forget_if_empty(key);  // it was in doubt, and never came to be
     return differs;
   }
   ServerRow& row = servers_[key];

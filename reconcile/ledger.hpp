@@ -185,10 +185,14 @@ class Ledger {
   template <class Key>
   void performed_counted(std::unordered_map<Key, CountedRow>& rows, Verb verb, const Key& key);
 
-  // Whether a row that nobody claims may go.
+  // Whether a row that nobody claims may go, if it is ours.
+  template <class Row>
+  [[nodiscard]] bool unneeded(const Row& row, Family family) const {
+    return (pruning_ || !row.inherited) && serves_[static_cast<std::size_t>(family)];
+  }
   template <class Row>
   [[nodiscard]] bool removable(const Row& row, Family family) const {
-    return row.ours && (pruning_ || !row.inherited) && serves_[static_cast<std::size_t>(family)];
+    return row.ours && unneeded(row, family);
   }
   void plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan);
   void plan_outside(const VirtualServerKey& key, const ServerRow& row, Plan& plan);

@@ -99,7 +99,7 @@ void Ledger::plan_outside(const VirtualServerKey& key, const ServerRow& row, Pla
   if (wanted == row.actual_outside && !row.outside_doubtful) return;
   if (wanted != Mark{})
     plan[Phase::mark].push_back({Verb::add, outside_entry(key.address, key.protocol, key.port, wanted)});
-  else if (!row.claims.empty() || removable(row, key.family()))
+  else if (!row.claims.empty() || unneeded(row, key.family()))  // the set is ours altogether
     plan[Phase::unmark].push_back({Verb::remove, outside_entry(key.address, key.protocol, key.port, {})});
 }
 

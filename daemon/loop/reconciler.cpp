@@ -162,6 +162,8 @@ bool Reconciler::step(Instant now) {
     }
   if (cluster_.take_node_changed() || view_stale_) refresh_view();
 
+  // So that no claim changes hands on the way, and each frontend takes up the mark that it had.
+  if (!std::exchange(ordered_, true)) cluster_.order_by_age();
   for (std::size_t i = 0; i < services_per_step; ++i) {
     const auto key = cluster_.take_touched();
     if (!key) break;

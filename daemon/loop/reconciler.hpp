@@ -115,6 +115,7 @@ class Reconciler {
   bool unprepared_ = false;  // kube-ipvs0 or a set is gone
   Instant next_prepare_{};
   std::string prepare_error_;
+  bool ordered_ = false;  // the first look at all Services
   bool first_sync_done_ = false;
   bool pruning_ = false;
 

@@ -1,5 +1,6 @@
 #include "test/unit/random_cluster.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 
@@ -78,11 +79,50 @@ Node random_node(std::mt19937& random) {
   return node;
 }
 
+// By its set entries and its endpoints; two marks that are equal in both may change places.
+std::string meaning_of(const ObservedVirtualServer& found, const std::vector<SetEntry>& entries) {
+  std::vector<std::string> parts;
+  for (auto entry : entries)
+    if (entry.set == IpSet{SetKind::outside, found.server.key.family()} &&
+        entry.mark.value == found.server.key.fwmark) {
+      entry.mark = {};
+      parts.push_back(to_string(Operation{Verb::add, entry}));
+    }
+  for (const auto& observed : found.destinations)
+    parts.push_back(to_string(Operation{Verb::add, DestinationOf{{}, observed.destination}}));
+  std::sort(parts.begin(), parts.end());
+  std::string meaning(to_string(found.server.key.family()));
+  for (const auto& part : parts) meaning += "\n" + part;
+  return meaning;
+}
+
+KernelState with_marks_numbered(KernelState state) {
+  std::vector<std::pair<std::string, VirtualServerKey>> marked;
+  for (const auto& found : state.servers)
+    if (found.server.key.fwmark != 0) marked.emplace_back(meaning_of(found, state.entries), found.server.key);
+  std::sort(marked.begin(), marked.end());
+  std::map<std::pair<Family, std::uint32_t>, std::uint32_t> numbers;
+  for (const auto& [meaning, key] : marked)
+    numbers.emplace(std::pair(key.family(), key.fwmark), static_cast<std::uint32_t>(numbers.size() + 1));
+  // What has no virtual server keeps its value, and shows.
+  const auto number = [&](Family family, std::uint32_t mark) {
+    const auto known = numbers.find({family, mark});
+    return known == numbers.end() ? mark : known->second;
+  };
+  for (auto& found : state.servers)
+    if (auto& key = found.server.key; key.fwmark != 0) key.fwmark = number(key.family(), key.fwmark);
+  for (auto& entry : state.entries) {
+    if (entry.set.kind == SetKind::outside) entry.mark.value = number(entry.set.family, entry.mark.value);
+    if (entry.set.kind == SetKind::marks)
+      entry = mark_entry(entry.set.family, number(entry.set.family, mark_of(entry)));
+  }
+  return state;
+}
+
 }  // namespace
 
 void SimulatedNode::start() {
-  reconciler.emplace(kernel_, Policy{{"rr", 0}, "here"}, std::nullopt, 1,
-                     [this](const std::string& text) { log.push_back(text); });
+  reconciler.emplace(kernel_, policy, std::nullopt, 1, [this](const std::string& text) { log.push_back(text); });
   REQUIRE(reconciler->start());
   for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
     reconciler->apply(ReplaceBegin{kind});
@@ -132,13 +172,26 @@ void random_history(SimulatedNode& node, std::mt19937& random, int length) {
   }
 }
 
-std::string from_scratch(const Objects& objects) {
+std::string SimulatedNode::text() {
+  auto state = kernel_.observe();
+  if (!state) FAIL(state.error().message());
+  return text_of(with_marks_numbered(std::move(*state)));
+}
+
+Policy marking_policy() {
+  auto policy = plain_policy();
+  policy.knows_outside = {true, true};
+  policy.outside_mask = 0x307f;
+  return policy;
+}
+
+std::string from_scratch(const Objects& objects, const Policy& policy) {
   FakeKernel kernel;
   kernel.add_node_address("eth0", "192.168.77.2", 24);
-  SimulatedNode fresh(kernel);
+  SimulatedNode fresh(kernel, policy);
   fresh.objects = objects;
   fresh.start();
-  return kernel.text();
+  return fresh.text();
 }
 
 std::uint32_t first_seed() {

@@ -11,12 +11,17 @@
 
 namespace ipvsd::test {
 
+// Node "here" without a local detector; and with one, so that outside clients get marks.
+[[nodiscard]] inline Policy plain_policy() { return {{"rr", 0}, "here"}; }
+[[nodiscard]] Policy marking_policy();
+
 using Objects = std::map<std::pair<Kind, ObjectKey>, Object>;
 
 // The reconciler of node "here" on a kernel, fed directly; time passes only in settle().
 class SimulatedNode {
  public:
-  explicit SimulatedNode(Kernel& kernel) : kernel_(kernel) {}
+  explicit SimulatedNode(Kernel& kernel, Policy its_policy = plain_policy())
+      : policy(std::move(its_policy)), kernel_(kernel) {}
 
   // A daemon starts and sees all objects.
   void start();
@@ -24,7 +29,10 @@ class SimulatedNode {
   void remove(Kind kind, const ObjectKey& key);
   // Steps, with time passing, until nothing is left to do. Bounded: an endless retry is a failure.
   void settle();
+  // text_of() the kernel, with marks numbered by what they stand for: which values they have depends on the history.
+  [[nodiscard]] std::string text();
 
+  Policy policy;
   std::optional<Reconciler> reconciler;
   Objects objects;
   std::vector<std::string> log;
@@ -38,7 +46,7 @@ class SimulatedNode {
 void random_history(SimulatedNode& node, std::mt19937& random, int length);
 
 // What a daemon makes of the objects in an empty (fake) kernel of a node with the address 192.168.77.2, as text().
-[[nodiscard]] std::string from_scratch(const Objects& objects);
+[[nodiscard]] std::string from_scratch(const Objects& objects, const Policy& policy = plain_policy());
 
 // 31 bits, so that it can be typed in again: IPVSD_SEED, else 1.
 [[nodiscard]] std::uint32_t first_seed();

@@ -104,6 +104,21 @@ TEST_CASE("the cluster's own Services go first") {
   CHECK(state.take_touched() == ObjectKey{"default", "web"});
 }
 
+TEST_CASE("at the start the oldest Service is looked at first") {
+  ClusterState state("here");
+  state.apply(ReplaceBegin{Kind::service});
+  for (const auto& [name, created] : std::vector<std::pair<std::string, int>>{{"c", 3}, {"a", 5}, {"d", 1}, {"b", 3}}) {
+    auto service = cluster_ip_service(name, "10.96.0.1");
+    service.created = std::chrono::sys_seconds(std::chrono::seconds(created));
+    state.apply(Upsert{service});
+  }
+  state.apply(ReplaceEnd{Kind::service});
+  state.order_by_age();
+  std::string order;
+  while (const auto key = state.take_touched()) order += key->name;
+  CHECK(order == "dbca");
+}
+
 TEST_CASE("what changes after it was written does not wait behind a cold start") {
   ClusterState state("here");
   auto web = cluster_ip_service("web", "10.96.0.9");
@@ -451,6 +466,41 @@ TEST_CASE("a virtual server by mark ends when its connections have") {
   ledger.contribute(service, plain);
   CHECK(lines(ledger.plan()) ==
         Lines{"remove KUBE-IPVSD-OUTSIDE 203.0.113.1,tcp:80", "remove virtual server fwmark 5 IPv4"});
+}
+
+TEST_CASE("the entry that leads outside clients away goes, even where its virtual server never came to be") {
+  Frontend frontend;
+  frontend.server.key = {ip("203.0.113.1"), Protocol::tcp, Port{80}, 0};
+  frontend.outside = {5, 0xf};
+  Contribution contribution;
+  contribution.frontends = {frontend};
+  Ledger ledger({});
+  const auto service = cluster_ip_service("web", "10.96.0.1");
+  ledger.contribute(service, contribution);
+  auto plan = ledger.plan();
+  CHECK(lines(plan) ==
+        Lines{"add KUBE-IPVSD-OUTSIDE 203.0.113.1,tcp:80 mark 0x5/0xf", "add virtual server 203.0.113.1:80/TCP rr"});
+  ledger.performed(plan[Phase::mark].front());
+  ledger.withdraw(service.key);
+  CHECK(lines(ledger.plan()) == Lines{"remove KUBE-IPVSD-OUTSIDE 203.0.113.1,tcp:80"});
+}
+
+TEST_CASE("a mark in use is no longer so when its virtual server is seen to be gone") {
+  Frontend outside;
+  outside.server.key = {IpAddress::any(Family::ipv4), Protocol::none, Port{}, 5};
+  Contribution contribution;
+  contribution.frontends = {outside};
+  contribution.entries = {mark_entry(Family::ipv4, 5)};
+  Ledger ledger({});
+  const auto service = cluster_ip_service("web", "10.96.0.1");
+  ledger.contribute(service, contribution);
+  perform(ledger, ledger.plan());
+  ledger.withdraw(service.key);
+  const auto plan = ledger.plan();
+  CHECK(lines(plan) == Lines{"remove virtual server fwmark 5 IPv4"});
+  ledger.doubt(plan[Phase::unserve_outside].front());  // its answer was lost
+  (void)ledger.observed(outside.server.key, std::nullopt);
+  CHECK(lines(ledger.plan()) == Lines{"remove KUBE-IPVSD-MARKS 0.0.0.5"});
 }
 
 TEST_CASE("excludeCIDRs keep virtual servers by address, not those by mark") {

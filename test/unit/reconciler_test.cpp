@@ -16,10 +16,20 @@ namespace {
 
 class Node1 : public SimulatedNode {
  public:
-  Node1() : SimulatedNode(kernel) { kernel.add_node_address("eth0", "192.168.77.2", 24); }
+  explicit Node1(const Policy& its_policy = plain_policy()) : SimulatedNode(kernel, its_policy) {
+    kernel.add_node_address("eth0", "192.168.77.2", 24);
+  }
 
   FakeKernel kernel;
 };
+
+// Which mark each frontend's outside clients get.
+std::vector<SetEntry> led_outside(Kernel& kernel) {
+  auto entries = kernel.observe()->entries;
+  std::erase_if(entries, [](const SetEntry& entry) { return entry.set.kind != SetKind::outside; });
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
 
 }  // namespace
 
@@ -79,6 +89,40 @@ TEST_CASE("a restart at any moment loses nothing and rewrites nothing") {
     REQUIRE(node.kernel.text() == from_scratch(node.objects));
     if (settled && !changed) REQUIRE(node.kernel.take_log().empty());
   }
+}
+
+TEST_CASE("with marks for outside clients, too: any history, faults and a restart") {
+  const auto policy = marking_policy();
+  bool any_mark = false;
+  for (std::uint32_t seed = first_seed(); seed < first_seed() + 1000; ++seed) {
+    INFO("seed " << seed);
+    std::mt19937 random(seed);
+    Node1 node(policy);
+    node.start();
+    bool faulty = random() % 2 == 0;
+    node.kernel.fault = [&](const Operation&) -> std::optional<FakeKernel::Fault> {
+      if (!faulty || random() % 5 != 0) return {};
+      return FakeKernel::Fault{{Errc::overrun, ENOBUFS, "fault"}, random() % 2 == 0};
+    };
+    random_history(node, random, 40);
+    faulty = false;
+    node.settle();
+    REQUIRE(node.text() == from_scratch(node.objects, policy));
+    any_mark = any_mark || node.text().find("fwmark") != std::string::npos;
+
+    node.reconciler.reset();  // killed
+    const auto changes = static_cast<int>(random() % 2) * 10;
+    random_history(node, random, changes);  // while nobody watched
+    (void)node.kernel.take_log();
+    const auto before = led_outside(node.kernel);
+    node.start();
+    REQUIRE(node.text() == from_scratch(node.objects, policy));
+    if (changes > 0) continue;
+    REQUIRE(led_outside(node.kernel) == before);
+    // One that lost all of its frontends has a mark to which nothing leads, and so may get another.
+    if (node.reconciler->ledger().conflict_count() == 0) REQUIRE(node.kernel.take_log().empty());
+  }
+  CHECK(any_mark);
 }
 
 TEST_CASE("nothing is written before the first complete view of the API") {
