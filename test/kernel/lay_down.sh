@@ -1,6 +1,6 @@
 #!/bin/bash
 # Lays down in the present network namespace what a kube-proxy in ipvs mode left there, from the expected/ files of a
-# recorded scenario: sysctls, sets and rules, virtual servers, kube-ipvs0 with its addresses. Or clears all of that up.
+# recorded scenario: sets and rules, virtual servers, kube-ipvs0 with its addresses, sysctls. Or clears all of that up.
 #
 #   test/kernel/lay_down.sh SCENARIO [STEP]
 #   test/kernel/lay_down.sh --clear
@@ -21,13 +21,13 @@ clear_up() {
 [ "$1" != --clear ] || clear_up
 left=$1/expected${2:+/$2}
 
-while read -r name _ value; do
-  # Not every one is there in a namespace.
-  [ ! -e "/proc/sys/${name//.//}" ] || echo "$value" >"/proc/sys/${name//.//}"
-done <"$left/sysctl.txt"
 ipset restore <"$left/ipset.txt"
 iptables-restore --noflush <"$left/iptables.txt"
 ip6tables-restore --noflush <"$left/ip6tables.txt"
 ipvsadm -R <"$left/ipvs.txt"
 ip link add kube-ipvs0 type dummy
 sed 's/.*/addr add & dev kube-ipvs0/' "$left/addresses.txt" | ip -batch -
+# Last: those of IPVS are there once it is loaded. Not every one is there in a namespace.
+while read -r name _ value; do
+  [ ! -e "/proc/sys/${name//.//}" ] || echo "$value" >"/proc/sys/${name//.//}"
+done <"$left/sysctl.txt"
