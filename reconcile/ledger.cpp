@@ -55,6 +55,7 @@ void Ledger::count(std::unordered_map<Key, CountedRow>& rows, std::vector<Key>& 
   const bool before = row.claims > 0;
   row.claims = static_cast<std::uint32_t>(static_cast<int>(row.claims) + change);
   row.inherited = row.inherited && row.claims == 0;
+  row.ours = row.ours || row.claims > 0;  // whoever made it: it serves one of our Services now
   if (before != (row.claims > 0)) touch_counted(dirty, key, row);
 }
 
@@ -191,6 +192,7 @@ bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedV
     row.actual_destinations.clear();
     draining_.erase(key);
     if (differs) touch_server(key, row);
+    forget_if_empty(key);  // it was in doubt, and never came to be
     return differs;
   }
   ServerRow& row = servers_[key];
