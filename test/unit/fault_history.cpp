@@ -116,7 +116,7 @@ class Run {
 };
 
 void Run::start() {
-  for (int attempt = 0; attempt < 500; ++attempt) {
+  for (int attempt = 0; attempt < 5000; ++attempt) {
     reconciler_.emplace(kernel_, Policy{{"rr", 0}, "here"}, std::nullopt, 1, [](const std::string&) {});
     if (!reconciler_->start()) continue;
     for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
@@ -256,7 +256,7 @@ History random_fault_history(std::uint32_t seed, int length) {
   History history;
   for (int n = 0; n < length; ++n) {
     switch (below(16)) {
-      case 0: history.emplace_back(Trouble{static_cast<std::uint32_t>(random()), 2 + below(20)}); break;
+      case 0: history.emplace_back(Trouble{static_cast<std::uint32_t>(random()), 3 + below(20)}); break;
       case 1:
         if (below(3) == 0) history.emplace_back(Calm{});
         break;

@@ -23,6 +23,7 @@ class Forgetful final : public Kernel {
   explicit Forgetful(FakeKernel& inner) : inner_(inner) {}
   bool dump_leaves_servers_out = false;
   int failing_address_lists = 0;
+  bool sees_no_server = false;
 
   Result<void> prepare() override { return inner_.prepare(); }
   Result<void> unprepare() override { return inner_.unprepare(); }
@@ -33,6 +34,7 @@ class Forgetful final : public Kernel {
     return state;
   }
   Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) override {
+    if (sees_no_server) return fail(Errc::overrun, "fault", ENOBUFS);
     return inner_.observe(key);
   }
   Result<std::vector<SetEntry>> members(IpSet set) override { return inner_.members(set); }
@@ -118,6 +120,28 @@ TEST_CASE("what says that a virtual server is ours stays until it is gone, whate
   node.kernel.fault = nullptr;
   node.start();
   CHECK(node.kernel.text().empty());
+}
+
+TEST_CASE("a virtual server that may be there goes before what says that it is ours") {
+  FakeKernel fake;
+  fake.add_node_address("eth0", "192.168.77.2", 24);
+  Forgetful kernel(fake);
+  SimulatedNode node(kernel);
+  node.start();
+  fake.fault = [](const Operation& operation) -> std::optional<FakeKernel::Fault> {
+    if (!std::holds_alternative<VirtualServer>(operation.target) || operation.verb != Verb::add) return {};
+    return FakeKernel::Fault{{Errc::overrun, ENOBUFS, "fault"}, true};
+  };
+  kernel.sees_no_server = true;
+  node.apply(cluster_ip_service("web", "10.96.0.1"));
+  (void)node.reconciler->step(node.now);
+  node.remove(Kind::service, {"default", "web"});
+  (void)node.reconciler->step(node.now);
+  node.reconciler.reset();  // killed
+  fake.fault = nullptr;
+  kernel.sees_no_server = false;
+  node.start();
+  CHECK(fake.text().empty());
 }
 
 TEST_CASE("a virtual server that the dump at the start left out is found by its set entry") {
