@@ -76,7 +76,10 @@ class Run {
   }
   void operator()(const Work&) { pass(); }
   void operator()(const Restart&) { start(); }
-  void operator()(const Trouble& trouble) { kernel_.trouble(trouble.seed, trouble.rate); }
+  void operator()(const Trouble& trouble) {
+    kernel_.trouble(trouble.seed, trouble.rate);
+    site_->trouble(trouble.seed, trouble.rate);
+  }
   void operator()(const Calm&) { converge(); }
   void operator()(const Hand& hand);
 
@@ -95,6 +98,7 @@ class Run {
 
  private:
   void fail_with(const std::string& text) {
+    site_->calm();
     if (outcome_.failure.empty()) outcome_.failure = text;
   }
   bool pass();
@@ -116,7 +120,7 @@ class Run {
 };
 
 void Run::start() {
-  for (int attempt = 0; attempt < 5000; ++attempt) {
+  for (int attempt = 0; attempt < 1000; ++attempt) {
     reconciler_.emplace(kernel_, Policy{{"rr", 0}, "here"}, std::nullopt, 1, [](const std::string&) {});
     if (!reconciler_->start()) continue;
     for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
@@ -174,6 +178,7 @@ void Run::compare(const std::string& when) {
 
 void Run::converge() {
   kernel_.calm();
+  site_->calm();
   settle();
   if (failed()) return;
   // What was changed or left out of a listing behind our back is the audit's; a second pass finds what the first one's
@@ -220,6 +225,7 @@ std::optional<Operation> Run::deed(const Hand& hand, const KernelState& state) {
 }
 
 void Run::operator()(const Hand& hand) {
+  site_->calm();
   if (hand.what == Hand::What::removes_link) return site_->remove_link();
   const auto state = site_->kernel().observe();
   if (!state) return fail_with(state.error().message());

@@ -47,6 +47,9 @@ struct Site {
   [[nodiscard]] virtual Kernel& kernel() = 0;
   // Takes the link and the sets away, as far as this kernel lets anybody.
   virtual void remove_link() = 0;
+  // Faults of its own, below those of FaultyKernel.
+  virtual void trouble(std::uint32_t, unsigned) {}
+  virtual void calm() {}
 };
 using MakeSite = std::function<std::unique_ptr<Site>()>;
 [[nodiscard]] std::unique_ptr<Site> fake_site();
