@@ -114,7 +114,7 @@ Result<IpsetSession> IpsetSession::open() {
   IpsetSession session(std::move(output), raw);
   ipset_session_output(raw, IPSET_LIST_PLAIN);
   session.tolerate_existing(true);
-  if (const auto checked = session.run(IPSET_CMD_NONE); !checked) {
+  if (const auto checked = session.outcome(ipset_cmd(raw, IPSET_CMD_NONE, 0)); !checked) {
     const auto& error = checked.error().error;
     if (error.code == Errc::denied) return fail(Errc::denied, "ipset: " + error.context + "; CAP_NET_ADMIN is needed");
     return fail(Errc::unsupported, "ipset: " + error.context + "; does the kernel have ip_set? try modprobe ip_set");
@@ -134,11 +134,29 @@ tl::expected<void, IpsetReport> IpsetSession::outcome(int status) {
   return tl::unexpected(std::move(report));
 }
 
-tl::expected<void, IpsetReport> IpsetSession::run(enum ipset_cmd command, std::uint32_t line) {
-  return outcome(ipset_cmd(session_.get(), command, line));
+// Answers that did not come to us may still lie in the socket, and libipset takes each for that of its next command.
+void IpsetSession::renew() {
+  if (auto fresh = open()) *this = std::move(*fresh);
 }
 
-tl::expected<void, IpsetReport> IpsetSession::commit() { return outcome(ipset_commit(session_.get())); }
+tl::expected<void, IpsetReport> IpsetSession::settled(int status) {
+  auto result = outcome(status);
+  if (result) return result;
+  switch (result.error().error.code) {
+    case Errc::already_exists:
+    case Errc::not_found:
+    case Errc::denied:
+    case Errc::unsupported: break;
+    default: renew();
+  }
+  return result;
+}
+
+tl::expected<void, IpsetReport> IpsetSession::run(enum ipset_cmd command, std::uint32_t line) {
+  return settled(ipset_cmd(session_.get(), command, line));
+}
+
+tl::expected<void, IpsetReport> IpsetSession::commit() { return settled(ipset_commit(session_.get())); }
 
 void IpsetSession::tolerate_existing(bool on) {
   if (on)
@@ -156,7 +174,7 @@ Result<std::string> IpsetSession::list(std::string_view name, bool header_only) 
   if (!listed) {
     // The kernel (6.1) answers a listing that cannot start twice, and libipset takes the second answer for that of its
     // next command. A new socket has nothing left to read.
-    if (auto fresh = open()) *this = std::move(*fresh);
+    renew();
     return fail(listed.error().error);
   }
   return std::exchange(*output_, {});

@@ -66,6 +66,9 @@ class IpsetSession {
   };
   IpsetSession(std::unique_ptr<std::string> output, ipset_session* session);
   [[nodiscard]] tl::expected<void, IpsetReport> outcome(int status);
+  // The same, and a fresh socket where the answers to come would not be those of the commands to come.
+  [[nodiscard]] tl::expected<void, IpsetReport> settled(int status);
+  void renew();
 
   // libipset holds the address of the string.
   std::unique_ptr<std::string> output_;

@@ -203,6 +203,8 @@ std::vector<Failure> IpSets::execute(std::span<const Operation> operations) {
     auto stop = send(operations, next);
     if (!stop) break;
     if (stop->unknown) {
+      auto& code = stop->error.code;
+      if (code == Errc::busy || code == Errc::interrupted) code = Errc::overrun;
       for (auto index = stop->index; index < operations.size(); ++index) fail_one(index, stop->error);
       break;
     }

@@ -147,7 +147,12 @@ std::vector<Failure> Socket::transact(Batch& batch) {
   for (;;) {
     const auto datagram = receive(deadline);
     stale_ = !datagram;
-    if (!datagram) return all_from(0, datagram.error());
+    if (!datagram) {
+      // Whatever kept the answers from us: the kernel has worked the batch off.
+      Error error = datagram.error();
+      if (error.code != Errc::timed_out) error.code = Errc::overrun;
+      return all_from(0, error);
+    }
     MessageCursor messages(*datagram);
     bool done = false;
     while (const auto message = messages.next()) {

@@ -72,6 +72,7 @@ void Ledger::count(std::unordered_map<Key, CountedRow>& rows, std::vector<Key>& 
   const bool before = row.claims > 0;
   row.claims = static_cast<std::uint32_t>(static_cast<int>(row.claims) + change);
   row.inherited = row.inherited && row.claims == 0;
+  row.ours = row.ours || row.claims > 0;  // whoever made it: it serves one of our Services now
   if (before != (row.claims > 0)) touch_counted(dirty, key, row);
 }
 

@@ -81,7 +81,13 @@ void Ledger::plan(Plan& plan) {
 void Ledger::plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan) {
   plan_outside(key, row, plan);
   if (row.claims.empty()) {
-    if (row.actual && removable(row, key.family()) && !excluded(key)) plan_end(key, row, plan);
+    if (!removable(row, key.family()) || excluded(key)) return;
+    if (row.actual) return plan_end(key, row, plan);
+    // It may be there: it goes before what says that it is ours does.
+    VirtualServer doubtful;
+    doubtful.key = key;
+    if (doubtful_servers_.contains(key))
+      plan[key.fwmark != 0 ? Phase::unserve_outside : Phase::unserve].push_back({Verb::remove, doubtful});
     return;
   }
   const VirtualServer& wanted = row.claims.front().server;

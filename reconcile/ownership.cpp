@@ -38,4 +38,16 @@ std::unordered_set<VirtualServerKey> owned(const KernelState& state, const std::
   return ours;
 }
 
+std::vector<VirtualServerKey> unseen(const KernelState& state) {
+  std::unordered_set<VirtualServerKey> known;
+  for (const auto& found : state.servers) known.insert(found.server.key);
+  std::vector<VirtualServerKey> keys;
+  for (const auto& entry : state.entries) {
+    if (entry.set.type() != SetType::hash_ip_port) continue;
+    const VirtualServerKey key{entry.address, entry.protocol, entry.port, 0};
+    if (known.insert(key).second) keys.push_back(key);
+  }
+  return keys;
+}
+
 }  // namespace ipvsd

@@ -15,4 +15,8 @@ namespace ipvsd {
 [[nodiscard]] std::unordered_set<VirtualServerKey> owned(const KernelState& state,
                                                          const std::vector<LinkAddress>& addresses);
 
+// The virtual servers that the set entries name by address and port and that are not in `state`. A dump may leave out
+// what is there: these are to be asked for one by one. As a rule none.
+[[nodiscard]] std::vector<VirtualServerKey> unseen(const KernelState& state);
+
 }  // namespace ipvsd

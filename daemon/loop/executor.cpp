@@ -78,6 +78,11 @@ void Executor::execute(const Plan& plan, Instant now) {
   look_again();
 }
 
+std::vector<ObjectId> Executor::take_waiting() {
+  held_.clear();
+  return std::exchange(waiting_, {});
+}
+
 bool Executor::blocked(Phase phase, const Operation& operation) const {
   const Subject subject = subject_of(operation);
   // The endpoints of what serves already are kept right whatever else about it fails.
@@ -85,7 +90,8 @@ bool Executor::blocked(Phase phase, const Operation& operation) const {
   if (endpoints && ledger_.is_actual(subject)) return false;
   return retries_.blocked(subject) || retries_.blocked(whole_address(subject.address)) ||
          retries_.blocked(any_address(subject)) ||
-         (phase == Phase::unrestrict && retries_.blocked(ownership_of(subject)));
+         (phase == Phase::unrestrict &&
+          (retries_.blocked(ownership_of(subject)) || held_.contains(ownership_of(subject))));
 }
 
 std::vector<Operation> Executor::unblocked(Phase phase, const std::vector<Operation>& operations) {
@@ -94,6 +100,9 @@ std::vector<Operation> Executor::unblocked(Phase phase, const std::vector<Operat
     if (blocked(phase, operation)) {
       ++tally_.skipped;
       waiting_.push_back(object_of(operation));
+      // What waits to go still has to be known as ours, by the next daemon too.
+      if (phase == Phase::unserve)
+        for (const auto& subject : blocked_by(phase, operation)) held_.insert(subject);
     } else {
       free.push_back(operation);
     }

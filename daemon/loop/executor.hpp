@@ -34,7 +34,7 @@ class Executor {
   void execute(const Plan& plan, Instant now);
 
   // The rows whose operations waited for others, to be planned again; empties the list.
-  [[nodiscard]] std::vector<ObjectId> take_waiting() { return std::exchange(waiting_, {}); }
+  [[nodiscard]] std::vector<ObjectId> take_waiting();
 
   // The frontends whose flows have to be looked at because of what was written; empties the list.
   [[nodiscard]] std::unordered_set<VirtualServerKey> take_unsettled() { return std::exchange(unsettled_, {}); }
@@ -57,6 +57,7 @@ class Executor {
   Report report_;
   Tally tally_;
   std::vector<ObjectId> waiting_;
+  std::unordered_set<Subject> held_;  // owners of virtual servers among these that are to go
   std::unordered_set<VirtualServerKey> unsettled_;
   bool unprepared_ = false;
 };

@@ -33,8 +33,13 @@ Reconciler::Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> p
 Result<void> Reconciler::start() {
   if (const auto prepared = kernel_.prepare(); !prepared) return prepared;
   if (const auto observed = observe_addresses(); !observed) return observed;
-  const auto state = kernel_.observe();
+  auto state = kernel_.observe();
   if (!state) return fail(state.error());
+  for (const auto& key : unseen(*state)) {
+    auto found = kernel_.observe(key);
+    if (!found) return fail(found.error());
+    if (*found) state->servers.push_back(std::move(**found));
+  }
   ledger_.observed(*state, owned(*state, {addresses_.begin(), addresses_.end()}));
   marks_.observed(state->entries);
   return {};
@@ -287,7 +292,14 @@ bool Reconciler::audit_piece(IpSet set) {
 }
 
 bool Reconciler::idle() const {
-  return first_sync_done_ && cluster_.touched() == 0 && ledger_.settled() && retries_.entries().empty();
+  return first_sync_done_ && cluster_.touched() == 0 && ledger_.settled() && retries_.entries().empty() &&
+         !unprepared_ && !addresses_stale_;
+}
+
+std::optional<Instant> Reconciler::next_retry() const {
+  const auto due = retries_.next_due();
+  const bool look = first_sync_done_ && (unprepared_ || addresses_stale_);
+  return look && (!due || next_prepare_ < *due) ? next_prepare_ : due;
 }
 
 }  // namespace ipvsd

@@ -54,7 +54,7 @@ class Reconciler {
   // The first complete view of the API is in the kernel, and what it did not mention is gone.
   [[nodiscard]] bool synced() const { return first_sync_done_; }
   [[nodiscard]] bool idle() const;
-  [[nodiscard]] std::optional<Instant> next_retry() const { return retries_.next_due(); }
+  [[nodiscard]] std::optional<Instant> next_retry() const;
   [[nodiscard]] bool draining() const { return !ledger_.draining().empty(); }
 
   // --- what others are told; each taken once ---

@@ -169,7 +169,12 @@ Outcome AnswerReading::finish(const Result<ApiAnswer>& answer) {
     outcome_.status = answer->status;
     return outcome_;
   }
-  if (ask_.verb != Verb::list) return outcome_;
+  if (ask_.verb != Verb::list) {
+    // All there was is a line without an end, as the page of a proxy in between: what it is wants to be told.
+    if (outcome_.frames == 0 && !line_.empty()) (void)frame(line_);
+    flush();
+    return outcome_;
+  }
 
   const auto meta = list_.finish();
   if (!meta) {

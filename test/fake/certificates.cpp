@@ -45,7 +45,8 @@ CertificateAuthority::Key CertificateAuthority::make_key() {
 
 CertificateAuthority::Certificate CertificateAuthority::make(const std::string& common_name, EVP_PKEY* key,
                                                              bool authority,
-                                                             const std::vector<std::string>& alternative_names) {
+                                                             const std::vector<std::string>& alternative_names,
+                                                             std::chrono::seconds valid_for) {
   Certificate certificate(X509_new());
   require(certificate != nullptr, "certificate");
   X509* made = certificate.get();
@@ -53,7 +54,7 @@ CertificateAuthority::Certificate CertificateAuthority::make(const std::string& 
   X509_set_version(made, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(made), ++serial_);
   X509_gmtime_adj(X509_getm_notBefore(made), -3600);
-  X509_gmtime_adj(X509_getm_notAfter(made), 365L * 86400);
+  X509_gmtime_adj(X509_getm_notAfter(made), static_cast<long>(valid_for.count()));
   X509_set_pubkey(made, key);
   X509_NAME_add_entry_by_txt(X509_get_subject_name(made), "CN", MBSTRING_UTF8,
                              reinterpret_cast<const unsigned char*>(common_name.c_str()), -1, -1, 0);
@@ -69,16 +70,17 @@ CertificateAuthority::Certificate CertificateAuthority::make(const std::string& 
 }
 
 CertificateAuthority::CertificateAuthority(const std::string& common_name) : key_(make_key()) {
-  certificate_ = make(common_name, key_.get(), true, {});
+  certificate_ = make(common_name, key_.get(), true, {}, std::chrono::hours(365 * 24));
 }
 
 std::string CertificateAuthority::pem() const {
   return to_pem([this](BIO* bio) { return PEM_write_bio_X509(bio, certificate_.get()); });
 }
 
-KeyPair CertificateAuthority::issue(const std::string& common_name, const std::vector<std::string>& alternative_names) {
+KeyPair CertificateAuthority::issue(const std::string& common_name, const std::vector<std::string>& alternative_names,
+                                    std::chrono::seconds valid_for) {
   const Key key = make_key();
-  const Certificate certificate = make(common_name, key.get(), false, alternative_names);
+  const Certificate certificate = make(common_name, key.get(), false, alternative_names, valid_for);
   return {to_pem([&](BIO* bio) { return PEM_write_bio_X509(bio, certificate.get()); }), to_pem([&](BIO* bio) {
             return PEM_write_bio_PrivateKey(bio, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
           })};

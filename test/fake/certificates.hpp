@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,9 +22,10 @@ class CertificateAuthority {
   explicit CertificateAuthority(const std::string& common_name = "stand-in CA");
 
   [[nodiscard]] std::string pem() const;
-  // `alternative_names` as OpenSSL writes them: "DNS:localhost", "IP:127.0.0.1". Valid for a year, for both
-  // sides.
-  [[nodiscard]] KeyPair issue(const std::string& common_name, const std::vector<std::string>& alternative_names);
+  // `alternative_names` as OpenSSL writes them: "DNS:localhost", "IP:127.0.0.1". Valid for so long (a time
+  // that is past if negative), for both sides.
+  [[nodiscard]] KeyPair issue(const std::string& common_name, const std::vector<std::string>& alternative_names,
+                              std::chrono::seconds valid_for = std::chrono::hours(365 * 24));
 
  private:
   struct Free {
@@ -34,7 +36,7 @@ class CertificateAuthority {
   using Certificate = std::unique_ptr<X509, Free>;
   [[nodiscard]] static Key make_key();
   [[nodiscard]] Certificate make(const std::string& common_name, EVP_PKEY* key, bool authority,
-                                 const std::vector<std::string>& alternative_names);
+                                 const std::vector<std::string>& alternative_names, std::chrono::seconds valid_for);
 
   Key key_;
   Certificate certificate_;

@@ -154,20 +154,29 @@ void SimulatedNode::settle() {
   FAIL("does not settle");
 }
 
+Change random_change(std::mt19937& random) {
+  const unsigned i = below(random, services);
+  const unsigned j = below(random, slices);
+  const auto put = [](Object object) { return Change{kind_of(object), key_of(object), std::move(object)}; };
+  switch (random() % 12) {
+    case 0: return put(random_node(random));
+    case 1: return {Kind::service, {"default", service_name(i)}, {}};
+    case 2: return {Kind::endpoint_slice, random_slice(random, j).key, {}};
+    case 3:
+    case 4:
+    case 5:
+    case 6: return put(random_service(random, i));
+    default: return put(random_slice(random, j));
+  }
+}
+
 void random_history(SimulatedNode& node, std::mt19937& random, int length) {
   for (int n = 0; n < length; ++n) {
-    const unsigned i = below(random, services);
-    const unsigned j = below(random, slices);
-    switch (random() % 12) {
-      case 0: node.apply(random_node(random)); break;
-      case 1: node.remove(Kind::service, {"default", service_name(i)}); break;
-      case 2: node.remove(Kind::endpoint_slice, random_slice(random, j).key); break;
-      case 3:
-      case 4:
-      case 5:
-      case 6: node.apply(random_service(random, i)); break;
-      default: node.apply(random_slice(random, j));
-    }
+    const auto change = random_change(random);
+    if (change.object)
+      node.apply(*change.object);
+    else
+      node.remove(change.kind, change.key);
     if (node.reconciler && random() % 4 == 0) (void)node.reconciler->step(node.now);
   }
 }

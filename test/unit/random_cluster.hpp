@@ -42,6 +42,14 @@ class SimulatedNode {
   Kernel& kernel_;
 };
 
+// One change: `object` appears as it is now, or goes.
+struct Change {
+  Kind kind;
+  ObjectKey key;
+  std::optional<Object> object;
+};
+[[nodiscard]] Change random_change(std::mt19937& random);
+
 // Every object changes several times, some go, slices change their Service, the Node its zone.
 void random_history(SimulatedNode& node, std::mt19937& random, int length);
 

@@ -1,0 +1,159 @@
+// What the histories with faults have found, each as the shortest way to it.
+#include <catch2/catch.hpp>
+
+#include "test/fake/fake_kernel.hpp"
+#include "test/unit/objects.hpp"
+#include "test/unit/random_cluster.hpp"
+
+using namespace ipvsd;
+using namespace ipvsd::test;
+
+namespace {
+
+class Node2 : public SimulatedNode {
+ public:
+  Node2() : SimulatedNode(kernel) { kernel.add_node_address("eth0", "192.168.77.2", 24); }
+
+  FakeKernel kernel;
+};
+
+// Reads as the fake kernel does, but for what a test leaves out or lets fail.
+class Forgetful final : public Kernel {
+ public:
+  explicit Forgetful(FakeKernel& inner) : inner_(inner) {}
+  bool dump_leaves_servers_out = false;
+  int failing_address_lists = 0;
+  bool sees_no_server = false;
+
+  Result<void> prepare() override { return inner_.prepare(); }
+  Result<void> unprepare() override { return inner_.unprepare(); }
+  std::vector<Failure> execute(std::span<const Operation> operations) override { return inner_.execute(operations); }
+  Result<KernelState> observe() override {
+    auto state = inner_.observe();
+    if (dump_leaves_servers_out) state->servers.clear();
+    return state;
+  }
+  Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) override {
+    if (sees_no_server) return fail(Errc::overrun, "fault", ENOBUFS);
+    return inner_.observe(key);
+  }
+  Result<std::vector<SetEntry>> members(IpSet set) override { return inner_.members(set); }
+  Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) override {
+    return inner_.members(set, enough, into);
+  }
+  Result<std::vector<LinkAddress>> addresses() override {
+    if (failing_address_lists > 0 && failing_address_lists-- > 0) return fail(Errc::interrupted, "fault");
+    return inner_.addresses();
+  }
+  int notification_fd() const override { return inner_.notification_fd(); }
+  std::vector<Notification> notifications() override { return inner_.notifications(); }
+
+ private:
+  FakeKernel& inner_;
+};
+
+}  // namespace
+
+TEST_CASE("an address that was there before it was wanted goes with its Service") {
+  Node2 node;
+  (void)node.kernel.prepare();
+  node.kernel.foreign({Verb::add, BoundAddress{ip("10.96.0.1")}});
+  node.apply(cluster_ip_service("web", "10.96.0.1"));
+  node.start();
+  node.remove(Kind::service, {"default", "web"});
+  node.settle();
+  CHECK(node.kernel.text() == from_scratch(node.objects));
+}
+
+TEST_CASE("addresses that could not be listed are listed again, without anything else happening") {
+  FakeKernel fake;
+  fake.add_node_address("eth0", "192.168.77.2", 24);
+  Forgetful kernel(fake);
+  SimulatedNode node(kernel);
+  node.apply(cluster_ip_service("web", "10.96.0.1"));
+  node.start();
+  const auto before = fake.text();
+  fake.remove_link();
+  fake.lose_notifications();
+  kernel.failing_address_lists = 1;
+  for (const auto& notification : kernel.notifications()) node.reconciler->notice(notification);
+  (void)node.reconciler->step(node.now);
+  CHECK_FALSE(node.reconciler->idle());
+  const auto retry = node.reconciler->next_retry();
+  REQUIRE(retry);
+  CHECK(*retry > node.now);
+  (void)node.reconciler->step(*retry);
+  CHECK(fake.text() == before);
+  CHECK_FALSE(node.reconciler->next_retry());
+}
+
+TEST_CASE("a virtual server of which it is not known whether it came to be is forgotten when it did not") {
+  Node2 node;
+  node.start();
+  node.kernel.fault = [](const Operation& operation) -> std::optional<FakeKernel::Fault> {
+    if (!std::holds_alternative<VirtualServer>(operation.target)) return {};
+    return FakeKernel::Fault{{Errc::timed_out, 0, "fault"}, false};
+  };
+  node.apply(cluster_ip_service("web", "10.96.0.1"));
+  (void)node.reconciler->step(node.now);
+  node.remove(Kind::service, {"default", "web"});
+  node.kernel.fault = nullptr;
+  node.settle();
+  CHECK(node.reconciler->ledger().server_count() == 0);
+}
+
+TEST_CASE("what says that a virtual server is ours stays until it is gone, whatever else failed before") {
+  Node2 node;
+  node.apply(cluster_ip_service("web", "10.96.0.1"));
+  node.start();
+  // What comes before its end fails, so that this waits; then the daemon is killed.
+  node.kernel.fault = [](const Operation& operation) -> std::optional<FakeKernel::Fault> {
+    const auto* entry = std::get_if<SetEntry>(&operation.target);
+    if (entry == nullptr || entry->set.kind != SetKind::cluster_ip) return {};
+    return FakeKernel::Fault{{Errc::busy, ENOMEM, "fault"}, false};
+  };
+  node.remove(Kind::service, {"default", "web"});
+  (void)node.reconciler->step(node.now);
+  CHECK(node.kernel.text().find("virtual server 10.96.0.1:80/TCP") != std::string::npos);
+  CHECK(node.kernel.text().find("KUBE-IPVS-IPS 10.96.0.1") != std::string::npos);
+  node.reconciler.reset();
+  node.kernel.fault = nullptr;
+  node.start();
+  CHECK(node.kernel.text().empty());
+}
+
+TEST_CASE("a virtual server that may be there goes before what says that it is ours") {
+  FakeKernel fake;
+  fake.add_node_address("eth0", "192.168.77.2", 24);
+  Forgetful kernel(fake);
+  SimulatedNode node(kernel);
+  node.start();
+  fake.fault = [](const Operation& operation) -> std::optional<FakeKernel::Fault> {
+    if (!std::holds_alternative<VirtualServer>(operation.target) || operation.verb != Verb::add) return {};
+    return FakeKernel::Fault{{Errc::overrun, ENOBUFS, "fault"}, true};
+  };
+  kernel.sees_no_server = true;
+  node.apply(cluster_ip_service("web", "10.96.0.1"));
+  (void)node.reconciler->step(node.now);
+  node.remove(Kind::service, {"default", "web"});
+  (void)node.reconciler->step(node.now);
+  node.reconciler.reset();  // killed
+  fake.fault = nullptr;
+  kernel.sees_no_server = false;
+  node.start();
+  CHECK(fake.text().empty());
+}
+
+TEST_CASE("a virtual server that the dump at the start left out is found by its set entry") {
+  FakeKernel fake;
+  fake.add_node_address("eth0", "192.168.77.2", 24);
+  Forgetful kernel(fake);
+  SimulatedNode node(kernel);
+  node.apply(cluster_ip_service("web", "10.96.0.1"));
+  node.start();
+  node.reconciler.reset();
+  node.objects.clear();
+  kernel.dump_leaves_servers_out = true;
+  node.start();
+  CHECK(fake.text().empty());
+}
