@@ -81,8 +81,12 @@ Node random_node(std::mt19937& random) {
 }  // namespace
 
 void SimulatedNode::start() {
-  reconciler.emplace(kernel_, Policy{{"rr", 0}, "here"}, std::nullopt, 1,
-                     [this](const std::string& text) { log.push_back(text); });
+  start_unsettled();
+  settle();
+}
+
+void SimulatedNode::start_unsettled() {
+  reconciler.emplace(kernel_, policy, std::nullopt, 1, [this](const std::string& text) { log.push_back(text); });
   REQUIRE(reconciler->start());
   for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
     reconciler->apply(ReplaceBegin{kind});
@@ -90,7 +94,6 @@ void SimulatedNode::start() {
       if (kind_of(object) == kind) reconciler->apply(Upsert{object});
     reconciler->apply(ReplaceEnd{kind});
   }
-  settle();
 }
 
 void SimulatedNode::apply(const Object& object) {

@@ -20,6 +20,8 @@ class SimulatedNode {
 
   // A daemon starts and sees all objects.
   void start();
+  // The same, before the first step.
+  void start_unsettled();
   void apply(const Object& object);
   void remove(Kind kind, const ObjectKey& key);
   // Steps, with time passing, until nothing is left to do. Bounded: an endless retry is a failure.
@@ -27,6 +29,7 @@ class SimulatedNode {
 
   std::optional<Reconciler> reconciler;
   Objects objects;
+  Policy policy{{"rr", 0}, "here"};
   std::vector<std::string> log;
   Instant now{};
 
