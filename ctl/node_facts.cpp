@@ -76,7 +76,8 @@ KernelState NodeFacts::kernel_state() const {
   state.entries = entries;
   state.routes = routes;
   for (const auto& [name, address, prefix] : addresses)
-    if (name == ipvs_link_name && !(address.family() == Family::ipv6 && address.is_link_local()))
+    if (name == ipvs_link_name && !address.is_loopback() &&
+        !(address.family() == Family::ipv6 && address.is_link_local()))
       state.bound.push_back(address);
   return state;
 }

@@ -68,7 +68,7 @@ Result<Observation> Observer::observe(const Selectors& selection, const ObserveO
     if (!addresses) return fail(addresses.error());
     observation.link.present = ::if_nametoindex(std::string(ipvs_link_name).c_str()) != 0;
     for (auto& address : *addresses)
-      if (address.link == ipvs_link_name && selection.matches(address.address))
+      if (address.link == ipvs_link_name && !address.address.is_loopback() && selection.matches(address.address))
         observation.link.addresses.push_back(std::move(address));
     std::sort(observation.link.addresses.begin(), observation.link.addresses.end());
     auto routes = routes_.list(ipvs_link_name);

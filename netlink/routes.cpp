@@ -1,11 +1,13 @@
 #include "netlink/routes.hpp"
 
+#include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 
 namespace ipvsd::nl {
 namespace {
@@ -78,10 +80,37 @@ Result<void> Routes::set_up(std::uint32_t link) {
   batch_.end_nested(families);
   header.ifi_flags = header.ifi_change = IFF_UP;
   batch_.begin(RTM_NEWLINK, 0, header);
+  add_anchor(RTM_NEWADDR, link);
   // A node without IPv6 refuses the first, which is no harm.
-  for (const auto& failure : socket_.transact(batch_))
+  for (const auto& failure : socket_.transact(batch_)) {
     if (failure.index == 1) return fail(failure.error.within("set the link up"));
+    if (failure.index == 2 && failure.error.code != Errc::already_exists)
+      return fail(failure.error.within("add the address that holds IPv4 routes"));
+  }
   return {};
+}
+
+// To the batch.
+void Routes::add_anchor(std::uint16_t type, std::uint32_t link) {
+  constexpr std::array<std::uint8_t, 4> anchor{127, route_protocol, 0, 1};
+  ifaddrmsg header{};
+  header.ifa_family = AF_INET;
+  header.ifa_prefixlen = 32;
+  header.ifa_scope = RT_SCOPE_HOST;
+  header.ifa_index = link;
+  batch_.begin(type, type == RTM_NEWADDR ? NLM_F_CREATE | NLM_F_EXCL : 0, header);
+  batch_.attribute(IFA_LOCAL, anchor);
+  batch_.attribute(IFA_ADDRESS, anchor);
+}
+
+// Best effort: it is in nobody's way.
+void Routes::remove_idle_anchor(std::uint32_t link) {
+  const auto left = list_once(link);
+  const auto is_v4 = [](const LocalRoute& route) { return route.destination.family() == Family::ipv4; };
+  if (!left || std::any_of(left->begin(), left->end(), is_v4)) return;
+  batch_.reset(socket_.next_sequence());
+  add_anchor(RTM_DELADDR, link);
+  (void)socket_.transact(batch_);
 }
 
 std::vector<Failure> Routes::execute(std::string_view link, std::span<const Operation> operations) {
@@ -107,6 +136,9 @@ std::vector<Failure> Routes::execute(std::string_view link, std::span<const Oper
     if (operation.verb == Verb::remove && failure.error.code == Errc::not_found) continue;
     failures.push_back({failure.index, failure.error.within(to_string(operation))});
   }
+  const bool removes =
+      std::any_of(operations.begin(), operations.end(), [](const Operation& o) { return o.verb == Verb::remove; });
+  if (removes) remove_idle_anchor(index);
   return failures;
 }
 

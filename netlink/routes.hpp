@@ -2,7 +2,9 @@
 // price of one message. Ours are told by their protocol number and metric; nobody else's is ever read or written.
 //
 // Source: uapi/linux/rtnetlink.h. IPv6 takes a route on a link that is up only (fib6_nh_init, ENETDOWN), and loses it
-// when the link goes down; IPv4 does not care.
+// when the link goes down; IPv4 does not care. But with the last IPv4 address of a link all its IPv4 routes go, without
+// a notification (fib_disable_ip). So with IPv4 routes the link has an address of its own that never goes: 127.107.0.1,
+// local anyway, and of scope host, so that it is nobody's source address.
 #pragma once
 
 #include <optional>
@@ -28,7 +30,8 @@ class Routes {
   [[nodiscard]] static Result<Routes> open();
 
   // Adds, replaces and removes routes on the link `link`, which is set up before anything is added, without an IPv6
-  // link-local address of its own. What is already so counts as done. Every target must be a LocalRoute.
+  // link-local address, and with the address that holds IPv4 routes; that goes with the last of them. What is already
+  // so counts as done. Every target must be a LocalRoute.
   [[nodiscard]] std::vector<Failure> execute(std::string_view link, std::span<const Operation> operations);
 
   // Ours on this link; none where there is no such link.
@@ -37,6 +40,8 @@ class Routes {
  private:
   explicit Routes(Socket socket) : socket_(std::move(socket)), batch_(0) {}
   [[nodiscard]] Result<void> set_up(std::uint32_t link);
+  void add_anchor(std::uint16_t type, std::uint32_t link);
+  void remove_idle_anchor(std::uint32_t link);
   [[nodiscard]] Result<std::vector<LocalRoute>> list_once(std::uint32_t link);
 
   Socket socket_;

@@ -111,7 +111,8 @@ Result<KernelState> LinuxKernel::observe() {
   const auto addresses = links_.addresses();
   if (!addresses) return fail(addresses.error());
   for (const auto& [link, address, prefix] : *addresses)
-    if (link == ipvs_link_name && !(address.family() == Family::ipv6 && address.is_link_local()))
+    if (link == ipvs_link_name && !address.is_loopback() &&
+        !(address.family() == Family::ipv6 && address.is_link_local()))
       state.bound.push_back(address);
   auto local = routes();
   if (!local) return fail(local.error());

@@ -62,6 +62,8 @@ void Reconciler::notice(const Notification& notification) {
     if (change->address.link == ipvs_link_name) {
       // Our own removals have left the ledger before their echo arrives here.
       if (ledger_.observed(change->address.address, change->present) && !change->present) ++counters_.drift_addresses;
+      // With a link's last IPv4 address all its routes go, and nobody is told of that.
+      routes_stale_ = routes_stale_ || (!change->present && !ledger_.routes().present().empty());
       return;
     }
     const bool changed =
