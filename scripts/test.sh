@@ -99,5 +99,10 @@ scripts/conformance.sh 2>&1 | tee "$log/conformance"
 count "$log/conformance" "conformance"
 
 echo
+echo "== conformance, VIPs by route (a sample)"
+scripts/conformance.sh --route test/conformance/scenarios/{20,31,32,41,44,60}-* 2>&1 | tee "$log/conformance-route"
+count "$log/conformance-route" "conformance with VIPs by route"
+
+echo
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
