@@ -24,6 +24,7 @@ class RecordingKernel final : public Kernel {
   Result<std::vector<SetEntry>> members(IpSet) override { return std::vector<SetEntry>{}; }
   Result<bool> members(IpSet, std::size_t, std::vector<SetEntry>&) override { return false; }
   Result<std::vector<LinkAddress>> addresses() override { return std::vector<LinkAddress>{}; }
+  Result<std::vector<LocalRoute>> routes() override { return std::vector<LocalRoute>{}; }
   int notification_fd() const override { return -1; }
   std::vector<Notification> notifications() override { return {}; }
 

@@ -54,6 +54,7 @@ class WatchedKernel final : public Kernel {
     return kernel_.members(set, enough, into);
   }
   Result<std::vector<LinkAddress>> addresses() override { return kernel_.addresses(); }
+  Result<std::vector<LocalRoute>> routes() override { return kernel_.routes(); }
   int notification_fd() const override { return kernel_.notification_fd(); }
   std::vector<Notification> notifications() override {
     const auto from = Clock::now();

@@ -110,8 +110,20 @@ Result<Cluster> from_daemon(const ClusterWords& words) {
 
 }  // namespace
 
-NodeView Cluster::view(const std::vector<LinkAddress>& addresses) const {
-  return node_view(policy, state.node(), config.bind_address, addresses);
+Policy Cluster::policy_with(const std::vector<LocalRoute>& routes) const {
+  Policy complete = policy;
+  if (config.own.service_addresses == ServiceAddresses::route && complete.routed_cidrs.empty())
+    for (const auto& route : routes) complete.routed_cidrs.push_back(route.destination);
+  return complete;
+}
+
+NodeView Cluster::view(const std::vector<LinkAddress>& addresses, const std::vector<LocalRoute>& routes) const {
+  auto view = node_view(policy, state.node(), config.bind_address, addresses);
+  const auto wanted = policy_with(routes).routed_cidrs;
+  for (const auto& route : routes)
+    if (std::find(wanted.begin(), wanted.end(), route.destination) != wanted.end())
+      view.routed.push_back(route.destination);
+  return view;
 }
 
 Result<Cluster> cluster_of_config(std::string_view json) {

@@ -31,8 +31,10 @@ struct Cluster {
 
   explicit Cluster(Policy its_policy) : state(its_policy.node_name), policy(std::move(its_policy)) {}
 
-  // What a node with these addresses on its links is to the Services.
-  [[nodiscard]] NodeView view(const std::vector<LinkAddress>& addresses) const;
+  // What a node with these addresses on its links, and these local routes, is to the Services.
+  [[nodiscard]] NodeView view(const std::vector<LinkAddress>& addresses, const std::vector<LocalRoute>& routes) const;
+  // The policy with the Service CIDRs that are in effect: without configured ones, those that have a route.
+  [[nodiscard]] Policy policy_with(const std::vector<LocalRoute>& routes) const;
 };
 
 // Waits for a complete view. `warn` gets a line for each object that could not be read. Errors: not_found where no

@@ -102,7 +102,8 @@ Result<std::vector<Explanation>> explain_all(const Subject& subject, const std::
           explain_one({*subject.socket.address, protocol, subject.socket.port, 0}, from, probes, observed, cluster));
     return all;
   }
-  const auto service = targets_of(*cluster, cluster->view(observed.node.addresses), *subject.service);
+  const auto service =
+      targets_of(*cluster, cluster->view(observed.node.addresses, observed.node.routes), *subject.service);
   for (const auto& target : service.targets) {
     if (from && target.family() != from->family()) continue;
     all.push_back(explain_one(target, from, probes, observed, cluster));

@@ -14,7 +14,7 @@ class Diagnosis {
             const Cluster* cluster)
       : target_(target), from_(from), observed_(observed), facts_(observed.node), cluster_(cluster) {
     out_.target = target;
-    if (cluster_ != nullptr) view_ = cluster_->view(facts_.addresses);
+    if (cluster_ != nullptr) view_ = cluster_->view(facts_.addresses, facts_.routes);
   }
 
   [[nodiscard]] Explanation run();
@@ -31,6 +31,7 @@ class Diagnosis {
 
   // The rules on the way: diagnosis_rules.cpp.
   Walk rules();
+  [[nodiscard]] std::vector<Cidr> routed_here() const;
   void compare_rules(const Walk& walk, const std::optional<DestinationKey>& backend);
   // As it should be: by the Service's own restriction, or because nothing wants the port let through.
   void stopped(const Walk& walk);

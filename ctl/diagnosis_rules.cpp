@@ -34,10 +34,16 @@ bool is_about(const SetEntry& entry, const VirtualServerKey& target, FrontendKin
 
 }  // namespace
 
+std::vector<Cidr> Diagnosis::routed_here() const {
+  std::vector<Cidr> cidrs;
+  for (const auto& route : facts_.routes) cidrs.push_back(route.destination);
+  return cidrs;
+}
+
 Walk Diagnosis::rules() {
   const auto& found = facts_.rules[static_cast<std::size_t>(target_.family())];
   const auto backend = some_backend();
-  const Walk walk = walk_rules(packet_, {found.tables, facts_.entries, facts_.addresses}, backend);
+  const Walk walk = walk_rules(packet_, {found.tables, facts_.entries, facts_.addresses, facts_.routes}, backend);
   for (const auto& matched : walk.matched) step("rules", short_form(matched));
   if (!found.error.empty()) {
     fault("rules-unreadable", found.error, "install iptables, or run this as root");
@@ -65,12 +71,13 @@ void Diagnosis::compare_rules(const Walk& walk, const std::optional<DestinationK
     fault("set-entry-missing", fmt::format("the sets that the rules match on lack {}", listed(missing)), repair);
     return;
   }
-  auto config =
-      cluster_ != nullptr ? rules_config(cluster_->config, cluster_->state.node(), target_.family()) : RulesConfig();
+  auto config = cluster_ != nullptr
+                    ? rules_config(cluster_->config, cluster_->state.node(), target_.family(), routed_here())
+                    : RulesConfig();
   if (!has_marks(facts_, target_.family())) config.outside_mask = 0;
   std::sort(wanted_entries.begin(), wanted_entries.end());
   const auto tables = saved_form(ipvsd::rules(target_.family(), config));
-  const Walk wanted = walk_rules(packet_, {tables, wanted_entries, facts_.addresses}, backend);
+  const Walk wanted = walk_rules(packet_, {tables, wanted_entries, facts_.addresses, facts_.routes}, backend);
   if (wanted.verdict != Verdict::passed && walk.verdict != Verdict::passed) return stopped(walk);
   const bool masquerade_lost = wanted.masqueraded && !walk.masqueraded && walk.verdict == Verdict::passed;
   const bool mark_lost =

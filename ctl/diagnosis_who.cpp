@@ -37,8 +37,12 @@ void Diagnosis::client() {
     if (link != ipvs_link_name && address.family() == from_->family() && Cidr::of(address, prefix).contains(*from_))
       packet_.link = link;
   out_.from = packet_.from_node ? "this node" : from_->to_string();
-  // An address of kube-ipvs0 becomes the source of what the node sends to it.
-  if (packet_.from_node && on_node(target_.address)) packet_.source = target_.address;
+  // An address of kube-ipvs0 becomes the source of what the node sends to it; a route says its own.
+  const auto* route = facts_.route_to(target_.address);
+  const bool bound = std::any_of(facts_.addresses.begin(), facts_.addresses.end(),
+                                 [&](const LinkAddress& one) { return one.address == target_.address; });
+  if (packet_.from_node && on_node(target_.address))
+    packet_.source = !bound && route != nullptr && route->source ? *route->source : target_.address;
 }
 
 bool Diagnosis::from_inside() const {

@@ -59,6 +59,11 @@ Difference difference_of(const Operation& operation, const NodeFacts& facts) {
   }
   if (const auto* bound = std::get_if<BoundAddress>(&operation.target))
     return {sign, "address", fmt::format("{} on {}", bound->address.to_string(), ipvs_link_name), {}};
+  if (const auto* route = std::get_if<LocalRoute>(&operation.target)) {
+    auto text = fmt::format("{} on {}", route->destination.to_string(), ipvs_link_name);
+    if (route->source) text += " src " + route->source->to_string();
+    return {sign, "local route", std::move(text), {}};
+  }
   const auto& entry = std::get<SetEntry>(operation.target);
   return {sign, "set entry", fmt::format("{} {}", entry.set.name(), entry.element()), {}};
 }
@@ -68,6 +73,7 @@ void add_kernel_differences(const Cluster& cluster, const NodeFacts& facts, std:
   Ledger ledger(cluster.policy.exclude_cidrs, cluster.policy.serves);
   ledger.observed(state, owned(state, facts.addresses));
   Wanted wanted(cluster, facts, Wanted::By::ours);
+  ledger.want_routes(desired_routes(cluster.policy_with(facts.routes), wanted.view()));
   for (const auto& key : cluster.state.service_keys())
     if (const auto* service = cluster.state.service(key)) ledger.contribute(*service, wanted.of(*service));
   ledger.start_pruning();
@@ -82,6 +88,12 @@ void add_kernel_differences(const Cluster& cluster, const NodeFacts& facts, std:
       difference.services.push_back(service.to_string());
     into.push_back(std::move(difference));
   }
+}
+
+std::vector<Cidr> routed(const NodeFacts& facts) {
+  std::vector<Cidr> cidrs;
+  for (const auto& route : facts.routes) cidrs.push_back(route.destination);
+  return cidrs;
 }
 
 // The rules of one chain, in order; empty also if it does not exist.
@@ -161,7 +173,7 @@ std::vector<Difference> differences(const Cluster& cluster, const NodeFacts& fac
   add_kernel_differences(cluster, facts, all);
   for (const auto family : families) {
     if (!cluster.policy.serves[static_cast<std::size_t>(family)]) continue;
-    const auto wanted = rules(family, rules_config(cluster.config, cluster.state.node(), family));
+    const auto wanted = rules(family, rules_config(cluster.config, cluster.state.node(), family, routed(facts)));
     auto found = rule_differences(wanted, facts.rules[static_cast<std::size_t>(family)].tables, family);
     all.insert(all.end(), found.begin(), found.end());
   }

@@ -114,6 +114,14 @@ void write(JsonWriter& json, const ObservedLink& link) {
         .member("address", address.address.to_string())
         .member("prefixLength", address.prefix)
         .end_object();
+  json.end_array().key("routes").begin_array();
+  for (const auto& route : link.routes) {
+    json.begin_object()
+        .member("family", to_string(route.destination.family()))
+        .member("destination", route.destination.to_string());
+    if (route.source) json.member("source", route.source->to_string());
+    json.end_object();
+  }
   json.end_array().end_object();
 }
 

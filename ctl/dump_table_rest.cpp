@@ -23,6 +23,11 @@ std::string addresses_text(const ObservedLink& link, const TableStyle& style) {
     if (address.prefix != address.address.max_prefix()) text += fmt::format("/{}", address.prefix);
     text += '\n';
   }
+  for (const auto& route : link.routes) {
+    text += fmt::format("{}{} by local route", indent, route.destination.to_string());
+    if (route.source) text += fmt::format(", from the node as {}", route.source->to_string());
+    text += '\n';
+  }
   return text;
 }
 

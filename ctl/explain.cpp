@@ -46,8 +46,9 @@ void Diagnosis::step(std::string name, std::string text) { out_.steps.push_back(
 std::string Diagnosis::name() const { return target_.to_string(); }
 
 bool Diagnosis::on_node(const IpAddress& address) const {
-  return address.is_loopback() || std::any_of(facts_.addresses.begin(), facts_.addresses.end(),
-                                              [&](const LinkAddress& one) { return one.address == address; });
+  return address.is_loopback() || facts_.route_to(address) != nullptr ||
+         std::any_of(facts_.addresses.begin(), facts_.addresses.end(),
+                     [&](const LinkAddress& one) { return one.address == address; });
 }
 
 void Diagnosis::link_and_address() {
@@ -64,6 +65,10 @@ void Diagnosis::link_and_address() {
     auto links = elsewhere;
     if (on_our_link) links.insert(links.begin(), std::string(ipvs_link_name));
     step("address", fmt::format("{} is local, on {}", address, listed(links)));
+  } else if (const auto* route = facts_.route_to(target_.address)) {
+    step("address",
+         fmt::format("{} is local, by route {} on {}", address, route->destination.to_string(), ipvs_link_name));
+    return;
   } else {
     step("address", fmt::format("{} is on no link of this node", address));
   }

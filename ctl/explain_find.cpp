@@ -112,7 +112,8 @@ std::vector<Protocol> protocols_at(const IpAddress& address, Port port, const No
   std::vector<Protocol> found;
   for (const auto protocol : {Protocol::tcp, Protocol::udp, Protocol::sctp}) {
     const VirtualServerKey key{address, protocol, port, 0};
-    const bool wanted = cluster != nullptr && !claimants(*cluster, cluster->view(facts.addresses), key).empty();
+    const bool wanted =
+        cluster != nullptr && !claimants(*cluster, cluster->view(facts.addresses, facts.routes), key).empty();
     if (wanted || facts.server(key) != nullptr) found.push_back(protocol);
   }
   if (found.empty()) found.push_back(Protocol::tcp);

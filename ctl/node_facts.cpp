@@ -11,6 +11,7 @@
 #include "ipset/sets.hpp"
 #include "netlink/ipvs.hpp"
 #include "netlink/links.hpp"
+#include "netlink/routes.hpp"
 
 namespace ipvsd::ctl {
 namespace {
@@ -72,14 +73,22 @@ KernelState NodeFacts::kernel_state() const {
   KernelState state;
   state.servers = servers;
   state.entries = entries;
+  state.routes = routes;
   for (const auto& [name, address, prefix] : addresses)
-    if (name == ipvs_link_name && !(address.family() == Family::ipv6 && address.is_link_local()))
+    if (name == ipvs_link_name && !address.is_loopback() &&
+        !(address.family() == Family::ipv6 && address.is_link_local()))
       state.bound.push_back(address);
   return state;
 }
 
 bool NodeFacts::has_entry(const SetEntry& entry) const {
   return std::binary_search(entries.begin(), entries.end(), entry);
+}
+
+const LocalRoute* NodeFacts::route_to(const IpAddress& address) const {
+  const auto found = std::find_if(routes.begin(), routes.end(),
+                                  [&](const auto& route) { return route.destination.contains(address); });
+  return found == routes.end() ? nullptr : &*found;
 }
 
 const ObservedVirtualServer* NodeFacts::server(const VirtualServerKey& key) const {
@@ -99,6 +108,11 @@ Result<NodeFacts> observe_node(const std::function<bool(const VirtualServerKey&)
   if (!addresses) return fail(addresses.error());
   facts.addresses = std::move(*addresses);
   facts.link = links->has(ipvs_link_name);
+  auto routes = nl::Routes::open();
+  if (!routes) return fail(routes.error());
+  auto local = routes->list(ipvs_link_name);
+  if (!local) return fail(local.error());
+  facts.routes = std::move(*local);
   for (const auto& rules : observe_rules()) facts.rules[static_cast<std::size_t>(rules.family)] = node_rules(rules);
   for (const auto& path : sysctls) {
     std::ifstream file("/proc/sys/" + path);

@@ -22,6 +22,7 @@ struct NodeFacts {
   std::string no_ipvs;                         // why IPVS could not be read; "" if it could
   bool link = false;                           // kube-ipvs0 exists
   std::vector<LinkAddress> addresses;          // of all links
+  std::vector<LocalRoute> routes;              // ours, on kube-ipvs0
   std::vector<ObservedVirtualServer> servers;  // all; of those that were not asked for without destinations
   std::vector<IpSet> sets;                     // that exist
   std::vector<SetEntry> entries;               // sorted
@@ -31,6 +32,8 @@ struct NodeFacts {
   // IPVS and sets as the pure code takes them.
   [[nodiscard]] KernelState kernel_state() const;
   [[nodiscard]] bool has_entry(const SetEntry& entry) const;
+  // The local route that makes the address the node's own, if one does.
+  [[nodiscard]] const LocalRoute* route_to(const IpAddress& address) const;
   [[nodiscard]] const ObservedVirtualServer* server(const VirtualServerKey& key) const;
 };
 

@@ -26,6 +26,7 @@ struct ObservedServer {
 struct ObservedLink {
   bool present = false;
   std::vector<LinkAddress> addresses;  // ascending
+  std::vector<LocalRoute> routes{};    // ours, ascending
 };
 
 // One of all_ip_sets() that exists.

@@ -43,13 +43,15 @@ Result<Observer> Observer::open() {
   if (const auto allowed = ipvs->timeouts(); !allowed) return fail(explained(allowed.error()));
   auto links = nl::Links::open();
   if (!links) return fail(links.error());
+  auto routes = nl::Routes::open();
+  if (!routes) return fail(routes.error());
   std::optional<IpSets> sets;
   if (::access("/sys/module/ip_set", F_OK) == 0) {
     auto opened = IpSets::open();
     if (!opened) return fail(opened.error());
     sets = std::move(*opened);
   }
-  return Observer(std::move(*ipvs), std::move(*links), std::move(sets));
+  return Observer(std::move(*ipvs), std::move(*links), std::move(*routes), std::move(sets));
 }
 
 Result<Observation> Observer::observe(const Selectors& selection, const ObserveOptions& options) {
@@ -65,9 +67,14 @@ Result<Observation> Observer::observe(const Selectors& selection, const ObserveO
     if (!addresses) return fail(addresses.error());
     observation.link.present = links_.has(ipvs_link_name);
     for (auto& address : *addresses)
-      if (address.link == ipvs_link_name && selection.matches(address.address))
+      if (address.link == ipvs_link_name && !address.address.is_loopback() && selection.matches(address.address))
         observation.link.addresses.push_back(std::move(address));
     std::sort(observation.link.addresses.begin(), observation.link.addresses.end());
+    auto routes = routes_.list(ipvs_link_name);
+    if (!routes) return fail(routes.error());
+    for (const auto& route : *routes)
+      if (selection.matches(route.destination)) observation.link.routes.push_back(route);
+    std::sort(observation.link.routes.begin(), observation.link.routes.end());
   }
 
   if (options.rules) observation.rules = observe_rules();

@@ -10,6 +10,7 @@
 #include "ipset/sets.hpp"
 #include "netlink/ipvs.hpp"
 #include "netlink/links.hpp"
+#include "netlink/routes.hpp"
 
 namespace ipvsd::ctl {
 
@@ -53,11 +54,12 @@ class Observer {
   [[nodiscard]] std::vector<Notification> notifications() { return links_.notifications(); }
 
  private:
-  Observer(nl::Ipvs ipvs, nl::Links links, std::optional<IpSets> sets)
-      : ipvs_(std::move(ipvs)), links_(std::move(links)), sets_(std::move(sets)) {}
+  Observer(nl::Ipvs ipvs, nl::Links links, nl::Routes routes, std::optional<IpSets> sets)
+      : ipvs_(std::move(ipvs)), links_(std::move(links)), routes_(std::move(routes)), sets_(std::move(sets)) {}
 
   nl::Ipvs ipvs_;
   nl::Links links_;
+  nl::Routes routes_;
   std::optional<IpSets> sets_;  // absent where the kernel has no ip_set loaded, and so no set
 };
 

@@ -220,8 +220,10 @@ class Walker {
   }
 
   [[nodiscard]] bool is_local(const IpAddress& address) const {
-    return address.is_loopback() || std::any_of(world_.addresses.begin(), world_.addresses.end(),
-                                                [&](const LinkAddress& one) { return one.address == address; });
+    const auto routed = [&](const LocalRoute& route) { return route.destination.contains(address); };
+    return address.is_loopback() || std::any_of(world_.routes.begin(), world_.routes.end(), routed) ||
+           std::any_of(world_.addresses.begin(), world_.addresses.end(),
+                       [&](const LinkAddress& one) { return one.address == address; });
   }
 
   // `directions`: "dst,dst,src".

@@ -30,6 +30,7 @@ struct RuleWorld {
   std::span<const SavedTable> tables;
   std::span<const SetEntry> entries;  // sorted
   std::span<const LinkAddress> addresses;
+  std::span<const LocalRoute> routes = {};
 };
 
 struct MatchedRule {

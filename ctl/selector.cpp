@@ -202,6 +202,16 @@ bool Selectors::matches(const IpAddress& bound) const {
   return matches(Facts{.address = bound, .port = {}, .protocol = {}});
 }
 
+bool Selectors::matches(const Cidr& routed) const {
+  const auto in_words = [&](const Selector& selector) {
+    return selector.address && routed.contains(*selector.address);
+  };
+  return everything() || std::any_of(selectors_.begin(), selectors_.end(), in_words) ||
+         std::any_of(addresses_.begin(), addresses_.end(),
+                     [&](const auto& address) { return routed.contains(address); }) ||
+         std::any_of(keys_.begin(), keys_.end(), [&](const auto& key) { return routed.contains(key.address); });
+}
+
 bool Selectors::matches(const SetEntry& entry) const {
   switch (entry.set.type()) {
     case SetType::bitmap_port:

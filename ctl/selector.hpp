@@ -39,6 +39,8 @@ class Selectors {
   [[nodiscard]] bool everything() const { return selectors_.empty() && !named_; }
   [[nodiscard]] bool matches(const VirtualServerKey& key) const;
   [[nodiscard]] bool matches(const IpAddress& bound) const;
+  // Whether it holds an address that is asked for.
+  [[nodiscard]] bool matches(const Cidr& routed) const;
   // By what the set's type knows of: a hash:ip by address only; a bitmap:port by port and by the protocol that its
   // name says. With nothing in common there is no match.
   [[nodiscard]] bool matches(const SetEntry& entry) const;

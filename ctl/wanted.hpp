@@ -20,7 +20,10 @@ class Wanted {
   // By our rules; or, where the node bears no trace of marks, by those that kube-proxy and this proxy share.
   enum class By : std::uint8_t { ours, shared };
   Wanted(const Cluster& cluster, const NodeFacts& facts, By by)
-      : cluster_(cluster), facts_(facts), view_(cluster.view(facts.addresses)), marks_(cluster.policy.outside_mask) {
+      : cluster_(cluster),
+        facts_(facts),
+        view_(cluster.view(facts.addresses, facts.routes)),
+        marks_(cluster.policy.outside_mask) {
     marks_.observed(facts.entries);
     for (const auto family : families)
       if (by == By::shared && !has_marks(facts, family)) view_.marks_outside[static_cast<std::size_t>(family)] = false;

@@ -21,6 +21,7 @@
 #include "daemon/config/flags.hpp"
 #include "daemon/config/kubeconfig.hpp"
 #include "daemon/config/options.hpp"
+#include "daemon/config/service_cidrs.hpp"
 #include "daemon/kernel/conntrack_hash.hpp"
 #include "daemon/kernel/dry_run.hpp"
 #include "daemon/kernel/linux_kernel.hpp"
@@ -35,13 +36,14 @@
 #include "daemon/loop/sole_writer.hpp"
 #include "daemon/report/event_recorder.hpp"
 #include "daemon/report/reasons.hpp"
-#include "daemon/serve/health_check_server.hpp"
 #include "daemon/serve/ctl_resources.hpp"
+#include "daemon/serve/health_check_server.hpp"
 #include "daemon/serve/other_proxy.hpp"
 #include "daemon/serve/server.hpp"
 #include "daemon/serve/start_retry.hpp"
 #include "daemon/source/api_source.hpp"
 #include "daemon/source/manifest_source.hpp"
+#include "daemon/source/service_cidrs.hpp"
 #include "daemon/version.hpp"
 #include "netlink/conntrack.hpp"
 
@@ -194,7 +196,45 @@ class LastWords {
   std::string text_;
 };
 
-int dry_run(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel, const Fd& signals) {
+// As configured or, where nothing is, as the API server says; empty where it has none. Waits for its answer: without
+// the cluster nothing is written anyway.
+Result<std::vector<Cidr>> find_service_cidrs(const Flags& flags, const ApiAccess& access, const Fd& signals) {
+  if (!flags.config.own.service_cidrs.empty()) return flags.config.own.service_cidrs;
+  if (!flags.manifests.empty())
+    return fail(Errc::malformed, "ipvsd.serviceAddresses: route needs ipvsd.serviceCIDRs where manifests are read");
+  std::string before;
+  for (;;) {
+    auto found = read_service_cidrs(access);
+    if (found) return found;
+    if (found.error().code == Errc::unsupported || found.error().code == Errc::denied) {
+      spdlog::warn("{}; set ipvsd.serviceCIDRs. Until then VIPs are bound to {}", found.error().message(),
+                   ipvs_link_name);
+      return std::vector<Cidr>{};
+    }
+    if (before != found.error().message()) spdlog::warn("{}; will retry", found.error().message());
+    before = found.error().message();
+    if (signalled(signals)) return fail(Errc::interrupted, "a signal came first");
+  }
+}
+
+// The configuration with the Service CIDRs that are in effect.
+Result<Config> with_service_cidrs(const Flags& flags, const ApiAccess& access, LinuxKernel& kernel, const Fd& signals) {
+  Config config = flags.config;
+  if (config.own.service_addresses != ServiceAddresses::route) return config;
+  const auto found = find_service_cidrs(flags, access, signals);
+  if (!found) return fail(found.error());
+  const auto addresses = kernel.addresses();
+  if (!addresses) return fail(addresses.error());
+  auto usable = usable_service_cidrs(config, *found, *addresses);
+  for (const auto& text : usable.warnings) warn(text);
+  config.own.service_cidrs = std::move(usable.cidrs);
+  return config;
+}
+
+int dry_run(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, const Fd& signals) {
+  const auto config = with_service_cidrs(flags, access, kernel, signals);
+  if (!config) return give_up(config.error());
+  policy.routed_cidrs = routed_cidrs(*config);
   DryRunKernel observed(kernel, [](const Operation& operation) { fmt::print("{}\n", to_string(operation)); });
   Inbox inbox;
   Metrics metrics(version);
@@ -228,7 +268,10 @@ Result<std::vector<Family>> served_families(Iptables& iptables) {
 }
 
 int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, const Fd& signals) {
-  const Config& config = flags.config;
+  const auto complete = with_service_cidrs(flags, access, kernel, signals);
+  if (!complete) return complete.error().code == Errc::interrupted ? 0 : give_up(complete.error());
+  const Config& config = *complete;
+  policy.routed_cidrs = routed_cidrs(config);
   Iptables iptables(forced_backend(config));
   const auto served = served_families(iptables);
   if (!served) return give_up(served.error());
@@ -304,13 +347,14 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
       },
       [&] { return others.alone(); });
   std::optional<std::string> told;
+  auto routed = reconciler.ledger().routes().present();
   const auto want_rules = [&](const Node* node) {
     if (node != nullptr) {
       auto wrong = check_pod_cidrs(config, node->pod_cidrs, policy.serves);
       if (wrong && wrong != told) warn(*wrong);
       told = std::move(wrong);
     }
-    for (const auto family : *served) rules.want(family, rules_config(config, node, family));
+    for (const auto family : *served) rules.want(family, rules_config(config, node, family, routed));
   };
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
@@ -330,7 +374,13 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
                health_checks.publish(std::move(changes), addresses);
              },
              [&](const ServiceNotice& notice) { record(notice_event(notice)); },
-             [&](const LoopView& view) { return questions.answer_one(view); }, [&] { return others.alone(); }},
+             [&](const LoopView& view) { return questions.answer_one(view); },
+             [&](const std::vector<Cidr>& routes) {
+               routed = routes;
+               const Node* node = reconciler.cluster().node();
+               if (node != nullptr || config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(node);
+             },
+             [&] { return others.alone(); }},
             {.once = flags.once, .audit_period = config.own.audit_period});
   const CtlFacts facts{version,
                        policy,

@@ -77,7 +77,8 @@ struct Writer {
     const auto jump = " -j KUBE-MARK-MASQ";
     if (config.masquerade_all) return noted_set(SetKind::cluster_ip, "dst,dst") + jump;
     if (config.local_match) return *config.local_match + " " + noted_set(SetKind::cluster_ip, "dst,dst") + jump;
-    // Processes of the node that got the VIP itself as their source address.
+    // Processes of the node that got the VIP itself as their source address; or, by a local route, the node's own.
+    if (!config.service_cidrs.empty()) return noted_set(SetKind::cluster_ip, "dst,dst") + std::string(from_node) + jump;
     return noted_set(SetKind::cluster_ip, "src,dst") + jump;
   }
 
@@ -143,15 +144,18 @@ struct Writer {
   }
 
   // Keeps the node's own ports from being reached through a VIP.
-  [[nodiscard]] Chain ipvs_filter() const {
+  [[nodiscard]] Chain ipvs_filter(const RulesConfig& config) const {
     Chain chain{Table::filter, "KUBE-IPVS-FILTER", {}};
     for (const auto kind :
          {SetKind::load_balancer, SetKind::cluster_ip, SetKind::external_ip, SetKind::external_ip_local})
       chain.rules.push_back(set(kind, "dst,dst") + " -j RETURN");
+    const auto reject = fmt::format(" -j REJECT --reject-with {}",
+                                    family == Family::ipv4 ? "icmp-port-unreachable" : "icmp6-port-unreachable");
+    for (const auto& cidr : config.service_cidrs)
+      if (cidr.family() == family)
+        chain.rules.push_back(fmt::format("-d {} -m conntrack --ctstate NEW{}", cidr.to_string(), reject));
     chain.rules.push_back(set(SetKind::health_check_node_port, "dst") + " -j RETURN");
-    chain.rules.push_back(fmt::format("-m conntrack --ctstate NEW {} -j REJECT --reject-with {}",
-                                      set(SetKind::ipvs_ips, "dst"),
-                                      family == Family::ipv4 ? "icmp-port-unreachable" : "icmp6-port-unreachable"));
+    chain.rules.push_back(fmt::format("-m conntrack --ctstate NEW {}{}", set(SetKind::ipvs_ips, "dst"), reject));
     return chain;
   }
 
@@ -205,7 +209,7 @@ Rules rules(Family family, const RulesConfig& config) {
        "KUBE-PROXY-FIREWALL",
        {write.noted_set(SetKind::load_balancer_fw, "dst,dst") + " -j KUBE-SOURCE-RANGES-FIREWALL"}},
       write.source_ranges(),
-      write.ipvs_filter(),
+      write.ipvs_filter(config),
       {Table::filter, "KUBE-IPVS-OUT-FILTER", {}},  // see output()
       write.outside(config),
       write.output(),

@@ -21,6 +21,8 @@ struct RulesConfig {
   // The bits of the mark that belongs to outside clients (see reconcile/marks.hpp); 0: they get none. Without a
   // local_match nobody is known to be outside.
   std::uint32_t outside_mask = 0;
+  // CIDRs that a local route makes local as a whole: what of them no Service has is closed here.
+  std::vector<Cidr> service_cidrs{};
   bool random_fully = true;
   friend bool operator==(const RulesConfig&, const RulesConfig&) = default;
 };

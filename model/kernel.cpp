@@ -36,6 +36,10 @@ struct Describe {
     if (!entry.set.carries_marks() || verb == Verb::remove) return text;
     return fmt::format("{} mark {:#x}/{:#x}", text, entry.mark.value, entry.mark.mask);
   }
+  std::string operator()(const LocalRoute& route) const {
+    const auto text = fmt::format("local route {}", route.destination.to_string());
+    return verb == Verb::remove || !route.source ? text : fmt::format("{} src {}", text, route.source->to_string());
+  }
 };
 
 }  // namespace

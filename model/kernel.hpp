@@ -80,10 +80,19 @@ struct ObservedVirtualServer {
   std::vector<ObservedDestination> destinations;
 };
 
+// A local route on kube-ipvs0: each address of `destination` is the node's own although no link has it.
+struct LocalRoute {
+  Cidr destination;
+  // What the node's own connections to these bear as their source; empty: the very address they go to.
+  std::optional<IpAddress> source;
+  friend auto operator<=>(const LocalRoute&, const LocalRoute&) = default;
+};
+
 struct KernelState {
   std::vector<ObservedVirtualServer> servers;
-  std::vector<IpAddress> bound;   // on kube-ipvs0, without IPv6 link-local
-  std::vector<SetEntry> entries;  // of the sets of all_ip_sets()
+  std::vector<IpAddress> bound;    // on kube-ipvs0, without IPv6 link-local
+  std::vector<LocalRoute> routes;  // ours (see Kernel::routes())
+  std::vector<SetEntry> entries;   // of the sets of all_ip_sets()
 };
 
 struct LinkAddress {
@@ -109,9 +118,10 @@ struct BoundAddress {
   friend auto operator<=>(const BoundAddress&, const BoundAddress&) = default;
 };
 
-using Target = std::variant<VirtualServer, DestinationOf, BoundAddress, SetEntry>;
+using Target = std::variant<VirtualServer, DestinationOf, BoundAddress, SetEntry, LocalRoute>;
+inline constexpr std::size_t target_kinds = std::variant_size_v<Target>;
 
-// `set` exists for virtual servers and destinations only.
+// `set` exists for virtual servers, destinations and routes only.
 struct Operation {
   Verb verb = Verb::add;
   Target target;
@@ -136,9 +146,11 @@ struct LinkChange {
   std::string link;
   bool present = true;
 };
+// One of our routes went, whoever removed it.
+struct RouteRemoved {};
 // Notifications were lost (ENOBUFS): observe anew.
 struct ChangesLost {};
-using Notification = std::variant<AddressChange, LinkChange, ChangesLost>;
+using Notification = std::variant<AddressChange, LinkChange, RouteRemoved, ChangesLost>;
 
 // The kernel of this network namespace. Not thread-safe: one thread owns it. Every call ends within a deadline.
 class Kernel {
@@ -153,7 +165,8 @@ class Kernel {
 
   // Performs the operations in order; a failing one does not stop the others. Returns the failures in ascending
   // order of index. Strict: `add` of something that exists is already_exists and `set` or `remove` of something that
-  // does not is not_found; set entries and bound addresses alone are idempotent. An outcome that could not be
+  // does not is not_found; set entries, bound addresses and routes alone are idempotent (a route that is added replaces
+  // the one to the same destination, so that setting is the same). An outcome that could not be
   // learned is timed_out or overrun; an operation is then neither known to have happened nor not.
   [[nodiscard]] virtual std::vector<Failure> execute(std::span<const Operation> operations) = 0;
 
@@ -165,13 +178,15 @@ class Kernel {
 
   // The members of one set.
   [[nodiscard]] virtual Result<std::vector<SetEntry>> members(IpSet set) = 0;
-  // The same in pieces: appends the next `enough` members, or some hundred more, to `into`, and returns whether there are
-  // more. With another set than in the call before, or after an end or an error, from the beginning. What changes between
-  // two pieces may be missing.
+  // The same in pieces: appends the next `enough` members, or some hundred more, to `into`, and returns whether there
+  // are more. With another set than in the call before, or after an end or an error, from the beginning. What changes
+  // between two pieces may be missing.
   [[nodiscard]] virtual Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) = 0;
 
   // Addresses on all links, kube-ipvs0 included.
   [[nodiscard]] virtual Result<std::vector<LinkAddress>> addresses() = 0;
+  // The local routes on kube-ipvs0 that bear our protocol number; nobody else's.
+  [[nodiscard]] virtual Result<std::vector<LocalRoute>> routes() = 0;
   // Becomes readable when notifications() has something to say.
   [[nodiscard]] virtual int notification_fd() const = 0;
   // What changed since the last call, by whomever, ourselves included, but for addresses that appear on kube-ipvs0:

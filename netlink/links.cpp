@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 
+#include "netlink/routes.hpp"
 #include "os/modules.hpp"
 
 namespace ipvsd::nl {
@@ -141,18 +142,23 @@ Result<void> Links::create_dummy(std::string_view name) {
                                                   link->kind.empty() ? "hardware" : link->kind));
   std::erase_if(links_, [&](const Link& known) { return known.index == link->index; });
   links_.push_back(*link);
-  ignore_new_addresses(link->index);
+  ignore_our_doings(link->index);
   return {};
 }
 
-// Each costs the kernel a copy and us a system call; together a third of what it takes to add the address. Best effort:
-// without the filter they are read.
-void Links::ignore_new_addresses(std::uint32_t link) {
+// New addresses on our link, and all routes but the removal of ours. Each costs the kernel a copy and us a system call;
+// together a third of what it takes to add the address. Best effort: without the filter they are read.
+void Links::ignore_our_doings(std::uint32_t link) {
   // A classic filter loads in network order what netlink has in the host's.
   constexpr std::uint32_t type_at = offsetof(nlmsghdr, nlmsg_type);
   constexpr std::uint32_t index_at = NLMSG_HDRLEN + offsetof(ifaddrmsg, ifa_index);
-  std::array<sock_filter, 6> program{{
+  constexpr std::uint32_t protocol_at = NLMSG_HDRLEN + offsetof(rtmsg, rtm_protocol);
+  std::array<sock_filter, 10> program{{
       BPF_STMT(BPF_LD | BPF_H | BPF_ABS, type_at),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWROUTE), 6, 0),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_DELROUTE), 0, 2),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, protocol_at),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, route_protocol, 4, 3),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWADDR), 0, 3),
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, index_at),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(link), 0, 1),
@@ -161,6 +167,14 @@ void Links::ignore_new_addresses(std::uint32_t link) {
   }};
   const sock_fprog filter{program.size(), program.data()};
   ::setsockopt(events_.fd(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
+}
+
+Result<void> Links::watch_routes() {
+  if (watches_routes_) return {};
+  for (const int group : {RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE})
+    if (const auto joined = events_.join(group); !joined) return joined;
+  watches_routes_ = true;
+  return {};
 }
 
 Result<void> Links::remove_dummy(std::string_view name) {
@@ -248,6 +262,8 @@ std::vector<Notification> Links::notifications() {
       const auto name = name_of(links_, (*address)->index);
       result.emplace_back(
           AddressChange{type == RTM_NEWADDR, {std::string(name), (*address)->address, (*address)->prefix}});
+    } else if (type == RTM_DELROUTE) {
+      if (const auto route = decode_route(message.payload); route && *route) result.emplace_back(RouteRemoved{});
     } else if (type == RTM_NEWLINK || type == RTM_DELLINK) {
       // A port leaving a bridge is announced as RTM_DELLINK of family AF_BRIDGE; the link lives on.
       if (message.payload.empty() || message.payload[0] != AF_UNSPEC) return;

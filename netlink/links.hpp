@@ -53,18 +53,23 @@ class Links {
   // Asking by SIOCGIFINDEX (if_nametoindex) makes the kernel run modprobe where there is none.
   [[nodiscard]] bool has(std::string_view name) const;
 
+  // From now on the removal of one of our routes is announced, too. Not before there is one: the kernel announces a
+  // route with each address.
+  [[nodiscard]] Result<void> watch_routes();
+
   [[nodiscard]] int notification_fd() const { return events_.fd(); }
   [[nodiscard]] std::vector<Notification> notifications();
 
  private:
   Links(Socket requests, Socket events) : requests_(std::move(requests)), events_(std::move(events)), batch_(0) {}
   [[nodiscard]] Result<std::vector<Link>> dump_links();
-  void ignore_new_addresses(std::uint32_t link);
+  void ignore_our_doings(std::uint32_t link);
   [[nodiscard]] Result<Link> get(std::string_view name);
 
   Socket requests_;
   Socket events_;
   Batch batch_;
+  bool watches_routes_ = false;
   std::vector<Link> links_;  // names for the indexes in notifications
 };
 

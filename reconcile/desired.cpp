@@ -76,7 +76,7 @@ class PortContribution {
   }
 
   void bind(const IpAddress& address) {
-    into_.addresses.push_back(address);
+    if (!view_.is_routed(address)) into_.addresses.push_back(address);
     into_.entries.push_back(ip_entry(set(SetKind::ipvs_ips), address));
   }
 

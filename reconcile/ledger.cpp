@@ -27,6 +27,7 @@ std::vector<Destination> sorted_destinations(const ObservedVirtualServer& found)
 std::string to_string(const ObjectId& id) {
   if (const auto* server = std::get_if<VirtualServerKey>(&id)) return "virtual server " + server->to_string();
   if (const auto* bound = std::get_if<BoundAddress>(&id)) return "address " + bound->address.to_string();
+  if (const auto* route = std::get_if<Cidr>(&id)) return "local route " + route->to_string();
   const auto& entry = std::get<SetEntry>(id);
   return fmt::format("{} {}", entry.set.name(), entry.element());
 }
@@ -42,6 +43,7 @@ ObjectId object_of(const Operation& operation) {
   if (const auto* server = std::get_if<VirtualServer>(&operation.target)) return server->key;
   if (const auto* of = std::get_if<DestinationOf>(&operation.target)) return of->server;
   if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) return *bound;
+  if (const auto* route = std::get_if<LocalRoute>(&operation.target)) return route->destination;
   const auto& entry = std::get<SetEntry>(operation.target);
   if (entry.set.kind == SetKind::outside) return frontend_of(entry);
   return entry;
@@ -161,6 +163,8 @@ void Ledger::touch(const ObjectId& id) {
   } else if (const auto* bound = std::get_if<BoundAddress>(&id)) {
     if (const auto row = addresses_.find(bound->address); row != addresses_.end())
       touch_counted(dirty_addresses_, bound->address, row->second);
+  } else if (const auto* route = std::get_if<Cidr>(&id)) {
+    routes_.touch(*route);
   } else {
     const auto& entry = std::get<SetEntry>(id);
     if (const auto row = entries_.find(entry); row != entries_.end()) touch_counted(dirty_entries_, entry, row->second);
@@ -191,6 +195,7 @@ void Ledger::observed(const KernelState& state, const std::unordered_set<Virtual
     row.ours = ours.contains(address);
     inherited_addresses_.push_back(address);
   }
+  (void)routes_.observed(state.routes);
   for (const auto& found : state.servers) {
     ServerRow& row = servers_[found.server.key];
     row.actual = found.server;
@@ -317,6 +322,8 @@ void Ledger::performed(const Operation& operation) {
     performed_destination(operation.verb, *of);
   } else if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) {
     performed_counted(addresses_, operation.verb, bound->address);
+  } else if (const auto* route = std::get_if<LocalRoute>(&operation.target)) {
+    routes_.performed(operation.verb, *route);
   } else {
     const auto& entry = std::get<SetEntry>(operation.target);
     if (entry.set.kind == SetKind::outside)
@@ -347,6 +354,8 @@ void Ledger::doubt(const Operation& operation) {
   } else if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) {
     CountedRow& row = addresses_[bound->address];
     row.doubtful = row.ours = true;
+  } else if (const auto* route = std::get_if<LocalRoute>(&operation.target)) {
+    routes_.doubt(route->destination);
   } else {
     const auto key = std::get<VirtualServerKey>(object_of(operation));
     doubtful_servers_.insert(key);
@@ -433,6 +442,7 @@ std::vector<ObjectKey> Ledger::claimants(const ObjectId& id, std::size_t limit) 
     if (services.size() > limit) services.resize(limit);
     return services;
   }
+  if (std::holds_alternative<Cidr>(id)) return services;
   const auto* bound = std::get_if<BoundAddress>(&id);
   const auto wants = [&](const Owner& owner) {
     return bound != nullptr ? std::binary_search(owner.addresses.begin(), owner.addresses.end(), bound->address)
@@ -483,6 +493,7 @@ Ledger::Size Ledger::actual_size() const {
   }
   for (const auto& [address, row] : addresses_) size.addresses += row.actual ? 1 : 0;
   for (const auto& [entry, row] : entries_) size.entries += row.actual ? 1 : 0;
+  size.routes = routes_.actual_count();
   return size;
 }
 
@@ -515,6 +526,8 @@ bool Ledger::is_written(const ObjectKey& service) const {
          std::all_of(owner.entries.begin(), owner.entries.end(), [&](const auto& e) { return holds(entries_, e); });
 }
 
-bool Ledger::settled() const { return dirty_servers_.empty() && dirty_addresses_.empty() && dirty_entries_.empty(); }
+bool Ledger::settled() const {
+  return dirty_servers_.empty() && dirty_addresses_.empty() && dirty_entries_.empty() && routes_.settled();
+}
 
 }  // namespace ipvsd

@@ -18,11 +18,12 @@
 
 #include "reconcile/desired.hpp"
 #include "reconcile/plan.hpp"
+#include "reconcile/routes.hpp"
 
 namespace ipvsd {
 
 // A row: the thing that is planned, can fail, and is retried, as one.
-using ObjectId = std::variant<VirtualServerKey, BoundAddress, SetEntry>;
+using ObjectId = std::variant<VirtualServerKey, BoundAddress, SetEntry, Cidr>;  // Cidr: a local route
 [[nodiscard]] std::string to_string(const ObjectId& id);
 // The row that an operation belongs to.
 [[nodiscard]] ObjectId object_of(const Operation& operation);
@@ -47,6 +48,10 @@ class Ledger {
   void contribute(const Service& service, Contribution contribution);
   void withdraw(const ObjectKey& service);
 
+  // The local routes; see reconcile/routes.hpp.
+  void want_routes(const std::vector<LocalRoute>& routes) { routes_.want(routes); }
+  [[nodiscard]] const RouteRows& routes() const { return routes_; }
+
   // --- actual -------------------------------------------------------------------------------------------------------
   // Everything, at start. What is not ours (see owned() in reconcile/ownership.hpp) is remembered, and touched only if
   // something desired has the same key.
@@ -63,6 +68,8 @@ class Ledger {
   bool observed(const IpAddress& address, bool bound);
   // All addresses on kube-ipvs0; returns how many of ours were missing.
   std::size_t observed_bound(const std::unordered_set<IpAddress>& bound);
+  // All routes of ours; returns how many were missing or different.
+  std::size_t observed_routes(const std::vector<LocalRoute>& routes) { return routes_.observed(routes); }
   // An operation that the kernel acknowledged.
   void performed(const Operation& operation);
   // An operation on this row may or may not have happened. Until it is seen again or written successfully, the row is
@@ -116,7 +123,7 @@ class Ledger {
   // The address is desired on kube-ipvs0, and not known to be there.
   [[nodiscard]] bool awaits_binding(const IpAddress& address) const;
   struct Size {
-    std::size_t servers = 0, destinations = 0, addresses = 0, entries = 0, services = 0;
+    std::size_t servers = 0, destinations = 0, addresses = 0, entries = 0, services = 0, routes = 0;
     friend bool operator==(const Size&, const Size&) = default;
   };
   [[nodiscard]] Size actual_size() const;
@@ -218,6 +225,7 @@ class Ledger {
   std::unordered_map<VirtualServerKey, ServerRow> servers_;
   std::unordered_map<IpAddress, CountedRow> addresses_;
   std::unordered_map<SetEntry, CountedRow> entries_;
+  RouteRows routes_;
   std::array<std::array<std::size_t, set_kind_count>, 2> actual_members_{};  // by family and kind: of entries_
   // What was there at the start; until pruning begins.
   std::vector<VirtualServerKey> inherited_servers_;

@@ -8,6 +8,7 @@ namespace ipvsd {
 
 void Ledger::start_pruning() {
   pruning_ = true;
+  routes_.start_pruning();
   for (const auto& key : std::exchange(inherited_servers_, {}))
     if (const auto row = servers_.find(key); row != servers_.end() && row->second.claims.empty())
       touch_server(key, row->second);
@@ -40,6 +41,7 @@ bool Ledger::proves_ownership(const SetEntry& entry) const {
 
 void Ledger::plan(Plan& plan) {
   plan.clear();
+  routes_.plan(plan, serves_);
   for (const auto& key : std::exchange(dirty_servers_, {})) {
     ServerRow& row = servers_.at(key);
     row.dirty = false;

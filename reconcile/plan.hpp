@@ -21,15 +21,17 @@ enum class Phase : std::uint8_t {
   fill,           // add and update destinations
   admit,          // add entries of the sets that KUBE-IPVS-FILTER lets through
   bind,           // add addresses
+  route,          // add and update local routes
   retire,         // destinations to weight 0, or away
-  unbind,         // and so on, backwards
+  unroute,        // and so on, backwards
+  unbind,
   shut_out,
   unserve,  // a virtual server goes in one message, its destinations with it
   unmark,
   unserve_outside,  // those that still have connections drain first: their port may go on with another policy
   unrestrict,
 };
-inline constexpr std::size_t phase_count = 15;
+inline constexpr std::size_t phase_count = 17;
 
 struct Plan {
   std::array<std::vector<Operation>, phase_count> phases;

@@ -31,6 +31,10 @@ bool NodeView::has_elsewhere(const IpAddress& address) const {
   return std::binary_search(elsewhere.begin(), elsewhere.end(), address);
 }
 
+bool NodeView::is_routed(const IpAddress& address) const {
+  return std::any_of(routed.begin(), routed.end(), [&](const Cidr& cidr) { return cidr.contains(address); });
+}
+
 std::vector<IpAddress> primary_addresses(const std::optional<IpAddress>& configured, const Node* node) {
   if (configured) return {*configured};
   std::vector<IpAddress> first;

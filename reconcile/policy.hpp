@@ -25,7 +25,9 @@ struct Policy {
   // `by_pod_cidrs` the Node's podCIDRs decide instead.
   std::array<bool, 2> knows_outside{};
   bool by_pod_cidrs = false;
-  std::uint32_t outside_mask = 0;                       // the bits for marks of outside clients; 0: no marks
+  std::uint32_t outside_mask = 0;  // the bits for marks of outside clients; 0: no marks
+  // VIPs in these are made local by a route each instead of an address each (ipvsd.serviceAddresses: route).
+  std::vector<Cidr> routed_cidrs{};
   std::optional<std::chrono::seconds> drain_timeout{};  // at the latest, a draining destination is removed after this
 };
 
@@ -36,8 +38,10 @@ struct NodeView {
   std::vector<IpAddress> node_port_addresses;  // sorted
   std::vector<IpAddress> elsewhere;            // on any link but kube-ipvs0, not loopback or link-local; sorted
   std::array<bool, 2> marks_outside{};         // by Family: packets from outside get the mark that their set entry has
+  std::vector<Cidr> routed{};                  // whose route stands: VIPs in these need no address on kube-ipvs0
 
   [[nodiscard]] bool has_elsewhere(const IpAddress& address) const;
+  [[nodiscard]] bool is_routed(const IpAddress& address) const;
   friend bool operator==(const NodeView&, const NodeView&) = default;
 };
 

@@ -1,10 +1,11 @@
 #!/bin/bash
 # Runs conformance scenarios against build/daemon/kube-ipvsd on a kernel with IPVS, each in a fresh network namespace.
 #
-#   scripts/conformance.sh [--health] [DIR...]
+#   scripts/conformance.sh [--health] [--route] [DIR...]
 #     DIR       a scenario folder, or one with scenarios below it (default: ../shared/conformance, then
 #               test/conformance/scenarios; the environment's SHARED_DIR may stand for ../shared)
 #     --health  the answers of the health ports too
+#     --route   with ipvsd.serviceAddresses: route, which must make no other difference than that to the addresses
 #
 # Prints a line each, what differed, and "N passed, N failed". IPVSD_BINARY replaces the daemon.
 set -u
@@ -30,6 +31,7 @@ fi
 while :; do
   case ${1:-} in
     --health) export IPVSD_CONFORMANCE_HEALTH=1 ;;
+    --route) export IPVSD_CONFORMANCE_ROUTE=1 ;;
     --*) echo "scripts/conformance.sh: unknown option $1" >&2; exit 2 ;;
     *) break ;;
   esac

@@ -100,6 +100,11 @@ scripts/conformance.sh 2>&1 | tee "$log/conformance"
 count "$log/conformance" "conformance"
 
 echo
+echo "== conformance, VIPs by route (a sample)"
+scripts/conformance.sh --route test/conformance/scenarios/{20,31,32,41,44,60}-* 2>&1 | tee "$log/conformance-route"
+count "$log/conformance-route" "conformance with VIPs by route"
+
+echo
 echo "== package"
 if deb=$(scripts/deb.sh --programs build build/deb); then
   test/package/deb_test.sh "$deb" 2>&1 | tee "$log/package"

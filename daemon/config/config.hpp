@@ -24,6 +24,12 @@ enum class DetectLocalMode : std::uint8_t { cluster_cidr, node_cidr, bridge_inte
 
 enum class IptablesChoice : std::uint8_t { automatic, legacy, nft };
 
+// How the VIPs in a Service CIDR become local.
+enum class ServiceAddresses : std::uint8_t {
+  bind,   // each is an address of kube-ipvs0
+  route,  // one local route for all
+};
+
 struct IpvsConfig {
   std::chrono::milliseconds sync_period{30'000};  // accepted; we do not resync; never below min_sync_period
   std::chrono::milliseconds min_sync_period{0};   // accepted; changes are written as they come
@@ -52,7 +58,9 @@ struct OwnConfig {
   std::chrono::seconds audit_period{300};                       // ipvsd.auditPeriod: one pass over all of IPVS
   std::uint32_t external_mark_mask = 0x307f;                    // ipvsd.externalMarkMask; 0: no marks
   std::chrono::seconds drain_timeout{0};                        // ipvsd.drainTimeout; 0: none
-  std::string ctl_socket = "/run/kube-ipvsd/ctl.sock";          // ipvsd.ctlSocket: where kube-ipvsctl asks; or "none"
+  ServiceAddresses service_addresses = ServiceAddresses::bind;  // ipvsd.serviceAddresses
+  std::vector<Cidr> service_cidrs;  // ipvsd.serviceCIDRs; empty: those of the cluster, where there is one to ask
+  std::string ctl_socket = "/run/kube-ipvsd/ctl.sock";  // ipvsd.ctlSocket: where kube-ipvsctl asks; or "none"
 };
 
 struct Config {

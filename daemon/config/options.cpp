@@ -389,6 +389,16 @@ void add_conntrack(std::vector<Option>& table) {
        {"ipvsd.drainTimeout", "", T::duration, "0s", honoured,
         "an endpoint that left is removed after this although it has connections, which breaks them; 0: never",
         duration_field(FIELD(own.drain_timeout), keep)},
+       {"ipvsd.serviceAddresses", "", T::text, "bind", honoured,
+        "bind: each VIP is an address of kube-ipvs0; route: one local route makes all VIPs of a Service CIDR local, "
+        "which costs the kernel nothing per VIP",
+        choice_field(
+            FIELD(own.service_addresses),
+            std::vector<Name<ServiceAddresses>>{{"bind", ServiceAddresses::bind}, {"route", ServiceAddresses::route}})},
+       {"ipvsd.serviceCIDRs", "", T::list, "[]", honoured,
+        "for serviceAddresses route: the Service CIDRs; empty: those of the cluster's ServiceCIDR objects, read at the "
+        "start",
+        cidr_list_field(FIELD(own.service_cidrs))},
        {"ipvsd.ctlSocket", "", T::text, "/run/kube-ipvsd/ctl.sock", honoured,
         "the unix socket on which kube-ipvsctl asks, for root alone; none: no socket", ctl_socket_field()}});
 }

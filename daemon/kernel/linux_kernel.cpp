@@ -8,10 +8,11 @@
 namespace ipvsd {
 namespace {
 
-enum class Channel { ipvs, links, sets };
+enum class Channel { ipvs, links, routes, sets };
 
 Channel channel_of(const Operation& operation) {
   if (std::holds_alternative<BoundAddress>(operation.target)) return Channel::links;
+  if (std::holds_alternative<LocalRoute>(operation.target)) return Channel::routes;
   if (std::holds_alternative<SetEntry>(operation.target)) return Channel::sets;
   return Channel::ipvs;
 }
@@ -47,11 +48,13 @@ Result<LinuxKernel> LinuxKernel::open() {
   if (!ipvs) return fail(ipvs.error());
   auto links = nl::Links::open();
   if (!links) return fail(links.error());
+  auto routes = nl::Routes::open();
+  if (!routes) return fail(routes.error());
   auto sets = IpSets::open();
   if (!sets) return fail(sets.error());
   auto reader = nl::SetReader::open();
   if (!reader) return fail(reader.error());
-  return LinuxKernel(std::move(*ipvs), std::move(*links), std::move(*sets), std::move(*reader));
+  return LinuxKernel(std::move(*ipvs), std::move(*links), std::move(*routes), std::move(*sets), std::move(*reader));
 }
 
 Result<void> LinuxKernel::prepare() {
@@ -72,13 +75,26 @@ std::vector<Failure> LinuxKernel::execute(std::span<const Operation> operations)
     std::size_t last = first;
     while (last < operations.size() && channel_of(operations[last]) == channel) ++last;
     const auto run = operations.subspan(first, last - first);
-    auto failed = channel == Channel::ipvs    ? ipvs_.execute(run)
-                  : channel == Channel::links ? links_.execute(ipvs_link_name, run)
-                                              : sets_.execute(run);
+    auto failed = channel == Channel::ipvs     ? ipvs_.execute(run)
+                  : channel == Channel::links  ? links_.execute(ipvs_link_name, run)
+                  : channel == Channel::routes ? execute_routes(run)
+                                               : sets_.execute(run);
     for (auto& failure : failed) failures.push_back({first + failure.index, std::move(failure.error)});
     first = last;
   }
   return failures;
+}
+
+std::vector<Failure> LinuxKernel::execute_routes(std::span<const Operation> operations) {
+  // Before the first is there, so that its removal cannot be missed; without that the audit notices it.
+  (void)links_.watch_routes();
+  return routes_.execute(ipvs_link_name, operations);
+}
+
+Result<std::vector<LocalRoute>> LinuxKernel::routes() {
+  auto found = routes_.list(ipvs_link_name);
+  if (found && !found->empty()) (void)links_.watch_routes();
+  return found;
 }
 
 Result<KernelState> LinuxKernel::observe() {
@@ -95,8 +111,12 @@ Result<KernelState> LinuxKernel::observe() {
   const auto addresses = links_.addresses();
   if (!addresses) return fail(addresses.error());
   for (const auto& [link, address, prefix] : *addresses)
-    if (link == ipvs_link_name && !(address.family() == Family::ipv6 && address.is_link_local()))
+    if (link == ipvs_link_name && !address.is_loopback() &&
+        !(address.family() == Family::ipv6 && address.is_link_local()))
       state.bound.push_back(address);
+  auto local = routes();
+  if (!local) return fail(local.error());
+  state.routes = std::move(*local);
   for (const auto& set : all_ip_sets()) {
     const auto entries = members(set);
     if (!entries && entries.error().code == Errc::not_found) continue;

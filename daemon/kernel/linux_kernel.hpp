@@ -8,6 +8,7 @@
 #include "model/kernel.hpp"
 #include "netlink/ipvs.hpp"
 #include "netlink/links.hpp"
+#include "netlink/routes.hpp"
 #include "netlink/set_reader.hpp"
 
 namespace ipvsd {
@@ -32,6 +33,7 @@ class LinuxKernel final : public Kernel {
     return reader_.next(set, enough, into);
   }
   Result<std::vector<LinkAddress>> addresses() override { return links_.addresses(); }
+  Result<std::vector<LocalRoute>> routes() override;
   int notification_fd() const override { return links_.notification_fd(); }
   std::vector<Notification> notifications() override { return links_.notifications(); }
 
@@ -39,11 +41,17 @@ class LinuxKernel final : public Kernel {
   [[nodiscard]] IpSets& sets() { return sets_; }
 
  private:
-  LinuxKernel(nl::Ipvs ipvs, nl::Links links, IpSets sets, nl::SetReader reader)
-      : ipvs_(std::move(ipvs)), links_(std::move(links)), sets_(std::move(sets)), reader_(std::move(reader)) {}
+  LinuxKernel(nl::Ipvs ipvs, nl::Links links, nl::Routes routes, IpSets sets, nl::SetReader reader)
+      : ipvs_(std::move(ipvs)),
+        links_(std::move(links)),
+        routes_(std::move(routes)),
+        sets_(std::move(sets)),
+        reader_(std::move(reader)) {}
+  [[nodiscard]] std::vector<Failure> execute_routes(std::span<const Operation> operations);
 
   nl::Ipvs ipvs_;
   nl::Links links_;
+  nl::Routes routes_;
   IpSets sets_;
   nl::SetReader reader_;
 };

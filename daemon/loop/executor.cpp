@@ -18,10 +18,17 @@ Subject ownership_of(Subject subject) {
   return subject;
 }
 
+// A route that is to go waits until every address of its family has been bound.
+Subject removal_of_routes(Family family) { return {IpAddress::any(family), Protocol::none, Port{}, ~1U}; }
+
 Subject subject_of(const Operation& operation) {
   if (const auto* server = std::get_if<VirtualServer>(&operation.target)) return server->key;
   if (const auto* of = std::get_if<DestinationOf>(&operation.target)) return of->server;
   if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) return whole_address(bound->address);
+  if (const auto* route = std::get_if<LocalRoute>(&operation.target)) {
+    if (operation.verb == Verb::remove) return removal_of_routes(route->destination.family());
+    return {route->destination.address, Protocol::none, Port{}, ~2U};  // waits for nothing
+  }
   const auto& entry = std::get<SetEntry>(operation.target);
   switch (entry.set.kind) {
     case SetKind::node_port_tcp:
@@ -45,6 +52,7 @@ std::vector<Subject> blocked_by(Phase phase, const Operation& operation) {
     case Phase::restrict_:
       if (std::get<SetEntry>(operation.target).set.kind == SetKind::loop_back) return {};
       return {subject};
+    case Phase::bind: return {removal_of_routes(subject.family())};
     case Phase::serve_outside:
     case Phase::serve:
     case Phase::unbind:
@@ -88,6 +96,7 @@ bool Executor::blocked(Phase phase, const Operation& operation) const {
   // The endpoints of what serves already are kept right whatever else about it fails.
   const bool endpoints = phase == Phase::fill_outside || phase == Phase::fill || phase == Phase::retire;
   if (endpoints && ledger_.is_actual(subject)) return false;
+  if (phase == Phase::route || phase == Phase::unroute) return retries_.blocked(subject);
   return retries_.blocked(subject) || retries_.blocked(whole_address(subject.address)) ||
          retries_.blocked(any_address(subject)) ||
          (phase == Phase::unrestrict &&

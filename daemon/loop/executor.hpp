@@ -12,7 +12,7 @@ namespace ipvsd {
 
 struct Tally {
   // By kind of target (Target::index()), verb, and 0 = done, 1 = failed.
-  std::array<std::array<std::array<std::uint64_t, 2>, 3>, 4> operations{};
+  std::array<std::array<std::array<std::uint64_t, 2>, 3>, target_kinds> operations{};
   std::uint64_t calls = 0;    // of Kernel::execute
   std::uint64_t skipped = 0;  // because something they rely on had failed
 

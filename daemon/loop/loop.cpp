@@ -155,6 +155,10 @@ void Loop::publish() {
     published_addresses_ = addresses;
     parts_.health_checks(std::move(changes), addresses);
   }
+  if (auto routes = reconciler.ledger().routes().present(); routes != published_routes_) {
+    published_routes_ = std::move(routes);
+    parts_.routed(published_routes_);
+  }
   for (const auto& notice : reconciler.take_notices())
     if (parts_.notice) parts_.notice(notice);
 
@@ -208,6 +212,7 @@ void Loop::report() {
   metrics.drift_repaired(ObjectKind::virtual_server, counters.drift_servers - reported_counters_.drift_servers);
   metrics.drift_repaired(ObjectKind::address, counters.drift_addresses - reported_counters_.drift_addresses);
   metrics.drift_repaired(ObjectKind::set_entry, counters.drift_entries - reported_counters_.drift_entries);
+  metrics.drift_repaired(ObjectKind::route, counters.drift_routes - reported_counters_.drift_routes);
   for (auto retries = reported_counters_.retries; retries < counters.retries; ++retries) metrics.retry();
   for (auto audits = reported_counters_.audits; audits < counters.audits; ++audits) metrics.audit_finished();
   reported_counters_ = counters;

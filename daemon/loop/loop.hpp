@@ -33,6 +33,8 @@ class Loop {
     std::function<void(const ServiceNotice&)> notice = {};
     // Lets somebody look, once a turn; returns whether another waits to.
     std::function<bool(const LoopView&)> answer = [](const LoopView&) { return false; };
+    // The CIDRs with a local route have become these.
+    std::function<void(const std::vector<Cidr>&)> routed = [](const auto&) {};
     std::function<bool()> alone = [] { return true; };  // nothing is written while another proxy lives
   };
   struct Options {
@@ -65,8 +67,8 @@ class Loop {
   Instant next_drain_poll_{};
   Instant next_audit_{};
   bool disturbed_ = false;  // another proxy lives, or lived until now
-  bool pending_ = false;  // something waits to be written, and health knows
-  bool syncing_ = false;  // it is being written, since:
+  bool pending_ = false;    // something waits to be written, and health knows
+  bool syncing_ = false;    // it is being written, since:
   Instant sync_began_{};
   struct {
     std::uint64_t done = 0;
@@ -74,6 +76,7 @@ class Loop {
   } before_;  // operations when that began
   std::optional<Node> node_;
   ListenAddresses published_addresses_;
+  std::vector<Cidr> published_routes_;
   Tally reported_;
   Reconciler::Counters reported_counters_;
   std::map<std::string, std::uint64_t> reported_watches_;  // by resource

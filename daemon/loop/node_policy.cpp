@@ -5,6 +5,7 @@
 #include <array>
 
 #include "daemon/config/config_file.hpp"
+#include "daemon/config/service_cidrs.hpp"
 #include "daemon/loop/rules_keeper.hpp"
 
 namespace ipvsd {
@@ -30,6 +31,7 @@ Result<Policy> make_policy(const Config& config, std::string_view hostname) {
   for (const auto family : families)
     policy.knows_outside[static_cast<std::size_t>(family)] =
         rules_config(config, nullptr, family).local_match.has_value();
+  policy.routed_cidrs = routed_cidrs(config);
   policy.outside_mask = config.own.external_mark_mask;
   if (config.own.drain_timeout.count() > 0) policy.drain_timeout = config.own.drain_timeout;
   return policy;

@@ -67,6 +67,8 @@ void Reconciler::notice(const Notification& notification) {
     if (change->address.link == ipvs_link_name) {
       // Our own removals have left the ledger before their echo arrives here.
       if (ledger_.observed(change->address.address, change->present) && !change->present) ++counters_.drift_addresses;
+      // With a link's last IPv4 address all its routes go, and nobody is told of that.
+      routes_stale_ = routes_stale_ || (!change->present && !ledger_.routes().present().empty());
       return;
     }
     const bool changed =
@@ -74,16 +76,37 @@ void Reconciler::notice(const Notification& notification) {
     view_stale_ = view_stale_ || changed;
   } else if (const auto* link = std::get_if<LinkChange>(&notification)) {
     if (link->link == ipvs_link_name) unprepared_ = unprepared_ || !link->present;
+  } else if (std::holds_alternative<RouteRemoved>(notification)) {
+    routes_stale_ = true;
   } else {
-    addresses_stale_ = true;
+    addresses_stale_ = routes_stale_ = true;
   }
 }
 
-void Reconciler::refresh_view() {
+void Reconciler::observe_routes(Instant now) {
+  const auto routes = kernel_.routes();
+  if (!routes) {
+    warn_(routes.error().message());
+    next_prepare_ = now + prepare_pause;
+    return;
+  }
+  counters_.drift_routes += ledger_.observed_routes(*routes);
+  routes_stale_ = false;
+}
+
+// The routes come first: an address is left unbound, or unbound, only where the kernel has acknowledged the route that
+// takes its place.
+void Reconciler::refresh_view(Instant now) {
   const std::vector<LinkAddress> addresses(addresses_.begin(), addresses_.end());
   NodeView view = node_view(policy_, cluster_.node(), primary_, addresses);
   listen_ = ipvsd::listen_addresses(policy_, view.primary, addresses);
   view_stale_ = false;
+  ledger_.want_routes(desired_routes(policy_, view));
+  if (!ledger_.routes().settled()) {
+    ledger_.plan(plan_);
+    executor_.execute(plan_, now);
+  }
+  view.routed = ledger_.routes().serving();
   if (view == view_) return;
   view_ = std::move(view);
   cluster_.touch_all();
@@ -149,7 +172,7 @@ void Reconciler::prepare_again(Instant now) {
   }
   prepare_error_.clear();
   warn_(fmt::format("{} or a set had been removed and is made anew", ipvs_link_name));
-  addresses_stale_ = true;
+  addresses_stale_ = routes_stale_ = true;
   next_prepare_ = now;
   // New sets are empty, and an empty set restricts nothing.
   for (const auto& set : all_ip_sets())
@@ -165,7 +188,8 @@ bool Reconciler::step(Instant now) {
       warn_(observed.error().message());
       next_prepare_ = now + prepare_pause;
     }
-  if (cluster_.take_node_changed() || view_stale_) refresh_view();
+  if (routes_stale_ && now >= next_prepare_) observe_routes(now);
+  if (cluster_.take_node_changed() || view_stale_ || !ledger_.routes().settled()) refresh_view(now);
 
   // So that no claim changes hands on the way, and each frontend takes up the mark that it had.
   if (!std::exchange(ordered_, true)) cluster_.order_by_age();
@@ -186,7 +210,8 @@ bool Reconciler::step(Instant now) {
   report_conflicts();
   report_wrong_families();
   report_unmarked();
-  if (cluster_.touched() > 0) return true;
+  view_stale_ = view_stale_ || ledger_.routes().serving() != view_.routed;
+  if (cluster_.touched() > 0 || view_stale_) return true;
   first_sync_done_ = true;
   if (!pruning_ && cluster_.complete()) {
     pruning_ = true;
@@ -260,6 +285,7 @@ bool Reconciler::audit(std::size_t servers, std::size_t sets) {
   audit_position_ = audit_set_ = 0;
   audit_servers_.clear();
   ++counters_.audits;
+  routes_stale_ = !ledger_.routes().present().empty() || !policy_.routed_cidrs.empty();
   for (const auto& [key, ports] : marks_.refused()) cluster_.touch(key);  // by now there may be marks again
   return true;
 }
@@ -267,7 +293,7 @@ bool Reconciler::audit(std::size_t servers, std::size_t sets) {
 void Reconciler::look_again() {
   audit_position_ = audit_set_ = 0;
   (void)audit(SIZE_MAX, SIZE_MAX);
-  addresses_stale_ = true;
+  addresses_stale_ = routes_stale_ = true;
 }
 
 // The next members of the set; true at its end. The numbers agree as a rule, and then nothing is held; else it is read

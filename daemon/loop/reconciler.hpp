@@ -70,6 +70,7 @@ class Reconciler {
     std::uint64_t drift_servers = 0;
     std::uint64_t drift_addresses = 0;
     std::uint64_t drift_entries = 0;
+    std::uint64_t drift_routes = 0;
     std::uint64_t retries = 0;
     std::uint64_t audits = 0;
     std::uint64_t recomputed = 0;  // Services
@@ -84,7 +85,8 @@ class Reconciler {
  private:
   [[nodiscard]] Result<void> observe_addresses();
   void prepare_again(Instant now);
-  void refresh_view();
+  void refresh_view(Instant now);
+  void observe_routes(Instant now);
   void recompute(const ObjectKey& service);
   void report_conflicts();
   bool audit_piece(IpSet set);
@@ -112,6 +114,7 @@ class Reconciler {
   std::vector<ClusterState::Trigger> written_;
   bool view_stale_ = true;
   bool addresses_stale_ = false;
+  bool routes_stale_ = false;
   bool unprepared_ = false;  // kube-ipvs0 or a set is gone
   Instant next_prepare_{};
   std::string prepare_error_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "daemon/config/service_cidrs.hpp"
+
 namespace ipvsd {
 namespace {
 
@@ -26,12 +28,18 @@ std::optional<std::string> local_match(const Config& config, const Node* node, F
 
 }  // namespace
 
-RulesConfig rules_config(const Config& config, const Node* node, Family family) {
+RulesConfig rules_config(const Config& config, const Node* node, Family family, const std::vector<Cidr>& routed) {
   RulesConfig rules;
   rules.masquerade_mark = 1U << config.masquerade_bit;
   rules.masquerade_all = config.masquerade_all;
   rules.local_match = local_match(config, node, family);
   rules.outside_mask = config.own.external_mark_mask;
+  auto& cidrs = rules.service_cidrs;
+  cidrs = routed_cidrs(config);
+  cidrs.insert(cidrs.end(), routed.begin(), routed.end());
+  std::erase_if(cidrs, [&](const Cidr& cidr) { return cidr.family() != family; });
+  std::sort(cidrs.begin(), cidrs.end());
+  cidrs.erase(std::unique(cidrs.begin(), cidrs.end()), cidrs.end());
   return rules;
 }
 

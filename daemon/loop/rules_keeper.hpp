@@ -16,7 +16,10 @@
 namespace ipvsd {
 
 // What the configuration and the Node (for detectLocalMode NodeCIDR; may be absent) mean for the rules of a family.
-[[nodiscard]] RulesConfig rules_config(const Config& config, const Node* node, Family family);
+// `routed`: CIDRs that have a local route, whatever the configuration says now; they stay closed as long as they have
+// it.
+[[nodiscard]] RulesConfig rules_config(const Config& config, const Node* node, Family family,
+                                       const std::vector<Cidr>& routed = {});
 
 class RulesKeeper {
  public:

@@ -44,7 +44,8 @@ const Histogram::BucketBoundaries rest_client_buckets{0.005, 0.025, 0.1, 0.25, 0
 
 std::string label(Family family) { return std::string(to_string(family)); }
 std::string label(bool ok) { return ok ? "ok" : "error"; }
-constexpr std::array<const char*, 4> object_labels{"virtual_server", "destination", "address", "set_entry"};
+constexpr std::array<const char*, target_kinds> object_labels{"virtual_server", "destination", "address", "set_entry",
+                                                              "route"};
 constexpr std::array<const char*, 3> verb_labels{"add", "set", "remove"};
 constexpr std::array<const char*, 3> event_results{"sent", "refused", "dropped"};
 constexpr std::array<const char*, 3> resource_labels{"services", "endpointslices", "nodes"};

@@ -19,7 +19,7 @@
 namespace ipvsd {
 
 // What an operation is about; the order of the alternatives of Target.
-enum class ObjectKind : std::uint8_t { virtual_server, destination, address, set_entry };
+enum class ObjectKind : std::uint8_t { virtual_server, destination, address, set_entry, route };
 [[nodiscard]] ObjectKind object_kind(const Target& target);
 
 class Metrics {

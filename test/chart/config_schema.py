@@ -41,6 +41,7 @@ NARROWER = {
     "ipvs.scheduler": {"type": ["string", "null"], "pattern": "^[a-z0-9_]{0,15}$"},
     "ipvs.excludeCIDRs": CIDRS,
     "ipvsd.iptablesBackend": {"enum": ["auto", "legacy", "nft"]},
+    "ipvsd.serviceAddresses": {"enum": ["bind", "route"]},
     "iptables.masqueradeBit": {"type": ["integer", "null"], "minimum": 0, "maximum": 31},
     "oomScoreAdj": {"type": ["integer", "null"], "minimum": -1000, "maximum": 1000},
 }

@@ -91,8 +91,8 @@ def alternatives(scenario, step=None):
     return [folder for folder in folders if folder.is_dir()]
 
 
-def compare_with(folder, scenario, observed, deviations):
-    """(report lines, deviations used); no report lines mean equal."""
+def compare_with(folder, scenario, observed, deviations, adapt=None):
+    """(report lines, deviations used); no report lines mean equal. adapt(file, text): what is expected instead."""
     report, used = [], set()
     for file in [*COMPARED, *sorted(set(observed) - set(COMPARED))]:
         path = folder / file
@@ -101,6 +101,8 @@ def compare_with(folder, scenario, observed, deviations):
         expected = path.read_text()
         if file == "ipset.txt" and (sets := scenario.parent / "sets.txt").exists():
             expected = sets.read_text() + expected
+        if adapt is not None:
+            expected = adapt(file, expected)
         missing, extra = difference(file, expected, observed[file])
         missing = without_deviations(missing, "-", scenario.name, file, deviations, used)
         extra = without_deviations(extra, "+", scenario.name, file, deviations, used)
@@ -108,7 +110,7 @@ def compare_with(folder, scenario, observed, deviations):
     return report, used
 
 
-def compare(scenario, observed, deviations, step=None):
+def compare(scenario, observed, deviations, step=None, adapt=None):
     """The shortest report of all right outcomes, and the deviations it used.
 
     observed: {"ipvs.txt": text, ...}
@@ -116,7 +118,7 @@ def compare(scenario, observed, deviations, step=None):
     lacking = [file for file in COMPARED if file not in observed]
     if lacking:
         return [f"not observed: {', '.join(lacking)}"], set()
-    outcomes = [compare_with(folder, scenario, observed, deviations) for folder in alternatives(scenario, step)]
+    outcomes = [compare_with(folder, scenario, observed, deviations, adapt) for folder in alternatives(scenario, step)]
     if not outcomes:
         return ["the scenario has no expected/" + (step or "")], set()
     return min(outcomes, key=lambda outcome: len(outcome[0]))

@@ -6,7 +6,8 @@ applies the objects and compares the kernel's state with what is expected: all o
 scenario has steps), then the Services of each step before their slices, then the slices first. In between everything is
 deleted, and the kernel must be as it was with base.yaml alone. At last kube-ipvsd is started anew, and must find nothing
 to write. Prints one line, more on failure; exit status 0 if all is as expected. With IPVSD_CONFORMANCE_HEALTH set, the
-answers in health.txt too. IPVSD_BINARY is the daemon (default build/daemon/kube-ipvsd).
+answers in health.txt too; with IPVSD_CONFORMANCE_ROUTE set, the Service CIDRs are local by route (route_mode.py).
+IPVSD_BINARY is the daemon (default build/daemon/kube-ipvsd).
 Called by scripts/conformance.sh, which prepares the namespace and /run.
 """
 import contextlib
@@ -24,6 +25,7 @@ import urllib.request
 import yaml
 
 import compare
+import route_mode
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DAEMON = os.environ.get("IPVSD_BINARY", str(ROOT / "build/daemon/kube-ipvsd"))
@@ -179,6 +181,10 @@ class Scenario:
         self.log = work / "log"
         self.steps = sorted({path.name.split(".")[0] for path in (folder / "steps").glob("*")})
         self.base = None
+        self.config = folder / "config.yaml"
+        if route_mode.wanted():
+            self.config = work / "config.yaml"
+            self.config.write_text(route_mode.configuration((folder / "config.yaml").read_text()))
         for file in base_of(folder):
             self.manifests.apply(file)
         self.base_names = self.manifests.names()
@@ -186,7 +192,7 @@ class Scenario:
     @contextlib.contextmanager
     def daemon(self):
         with open(self.log, "ab") as out:
-            command = [DAEMON, "--config", str(self.folder / "config.yaml"), "--manifests", str(self.manifests.folder)]
+            command = [DAEMON, "--config", str(self.config), "--manifests", str(self.manifests.folder)]
             daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:
             yield daemon
@@ -201,7 +207,8 @@ class Scenario:
         while True:
             if daemon.poll() is not None:
                 return [f"kube-ipvsd ended with status {daemon.returncode}"]
-            report, used = compare.compare(self.folder, observe(folder), self.deviations, step)
+            adapt = route_mode.expected if route_mode.wanted() else None
+            report, used = compare.compare(self.folder, observe(folder), self.deviations, step, adapt)
             equal = 0 if report else equal + 1
             if equal == 2:
                 self.used |= used

@@ -169,6 +169,31 @@ TEST_CASE("addresses are bound and unbound, twice if asked twice, and their goin
   CHECK(seen == std::vector{false});
 }
 
+TEST_CASE("local routes are added, replaced and removed, twice if asked twice, and their going is announced") {
+  const auto kernel = make_kernel();
+  (void)kernel->notifications();
+  const auto text = GENERATE(as<std::string>{}, "10.96.0.0/16", "fd00:10:96::/112");
+  const LocalRoute route{*Cidr::parse(text), {}};
+  CHECK(kernel->routes()->empty());
+  REQUIRE(execute(*kernel, {{Verb::add, route}, {Verb::add, route}, {Verb::set, route}}) == nothing_failed);
+  CHECK(*kernel->routes() == std::vector{route});
+  CHECK(kernel->observe()->routes == std::vector{route});
+  CHECK(kernel->observe()->bound.empty());
+  // No address of the node.
+  LocalRoute other = route;
+  other.source = ip(text[0] == 'f' ? "2001:db8::1" : "192.0.2.1");
+  CHECK(only_failure(*kernel, {Verb::set, other}) != Errc::not_found);
+  CHECK(*kernel->routes() == std::vector{route});
+
+  (void)kernel->notifications();
+  REQUIRE(execute(*kernel, {{Verb::remove, route}, {Verb::remove, route}}) == nothing_failed);
+  CHECK(kernel->routes()->empty());
+  std::size_t removed = 0;
+  for (const auto& notification : kernel->notifications())
+    removed += std::holds_alternative<RouteRemoved>(notification) ? 1 : 0;
+  CHECK(removed == 1);
+}
+
 TEST_CASE("set entries are added and removed, twice if asked twice") {
   const auto kernel = make_kernel();
   const SetEntry v4 = ip_port_entry({SetKind::cluster_ip, Family::ipv4}, ip("10.96.0.1"), Protocol::tcp, Port{80});

@@ -17,6 +17,7 @@ Result<void> FakeKernel::prepare() {
 Result<void> FakeKernel::unprepare() {
   prepared_ = false;
   bound_.clear();
+  routes_.clear();
   entries_.clear();
   return {};
 }
@@ -98,8 +99,31 @@ Result<void> FakeKernel::perform(Verb verb, const SetEntry& entry) {
   return {};
 }
 
+// Announced is the removal, whoever does it; and that the node has the source is the kernel's condition.
+Result<void> FakeKernel::perform(Verb verb, const LocalRoute& route) {
+  if (!prepared_) return fail_errno(ENODEV, "fake");
+  if (verb == Verb::remove) {
+    if (routes_.erase(route.destination) > 0) pending_.emplace_back(RouteRemoved{});
+    return {};
+  }
+  const auto has_source = [&](const LinkAddress& address) { return address.address == route.source; };
+  if (route.source && std::none_of(node_addresses_.begin(), node_addresses_.end(), has_source))
+    return fail_errno(EINVAL, "fake");
+  routes_[route.destination] = route;
+  return {};
+}
+
+Result<std::vector<LocalRoute>> FakeKernel::routes() {
+  ++observations;
+  return state().routes;
+}
+
 Result<KernelState> FakeKernel::observe() {
   ++observations;
+  return state();
+}
+
+KernelState FakeKernel::state() const {
   KernelState state;
   for (const auto& [key, row] : servers_) {
     ObservedVirtualServer found{row.server, {}};
@@ -107,6 +131,7 @@ Result<KernelState> FakeKernel::observe() {
     state.servers.push_back(std::move(found));
   }
   state.bound.assign(bound_.begin(), bound_.end());
+  for (const auto& [destination, route] : routes_) state.routes.push_back(route);
   state.entries.assign(entries_.begin(), entries_.end());
   return state;
 }
@@ -171,20 +196,12 @@ void FakeKernel::remove_link() {
     pending_.emplace_back(AddressChange{false, {std::string(ipvs_link_name), address, address.max_prefix()}});
   pending_.emplace_back(LinkChange{std::string(ipvs_link_name), false});
   bound_.clear();
+  routes_.clear();
 }
 
 std::vector<Operation> FakeKernel::take_log() { return std::exchange(log_, {}); }
 
-std::string FakeKernel::text() const {
-  KernelState state;
-  for (const auto& [key, row] : servers_) {
-    auto& found = state.servers.emplace_back(ObservedVirtualServer{row.server, {}});
-    for (const auto& [destination_key, destination] : row.destinations) found.destinations.push_back(destination);
-  }
-  state.bound.assign(bound_.begin(), bound_.end());
-  state.entries.assign(entries_.begin(), entries_.end());
-  return text_of(std::move(state));
-}
+std::string FakeKernel::text() const { return text_of(state()); }
 
 std::string text_of(KernelState state) {
   const auto by_key = [](const auto& a, const auto& b) { return a.server.key < b.server.key; };
@@ -201,6 +218,7 @@ std::string text_of(KernelState state) {
     for (const auto& observed : destinations) line(DestinationOf{server.key, observed.destination});
   }
   for (const auto& address : state.bound) line(BoundAddress{address});
+  for (const auto& route : state.routes) line(route);
   for (const auto& entry : state.entries) line(entry);
   return text;
 }

@@ -27,6 +27,7 @@ class FakeKernel final : public Kernel {
   Result<std::vector<SetEntry>> members(IpSet set) override;
   Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) override;
   Result<std::vector<LinkAddress>> addresses() override;
+  Result<std::vector<LocalRoute>> routes() override;
   int notification_fd() const override { return event_.get(); }
   std::vector<Notification> notifications() override;
 
@@ -65,10 +66,13 @@ class FakeKernel final : public Kernel {
   [[nodiscard]] Result<void> perform(Verb verb, const DestinationOf& of);
   [[nodiscard]] Result<void> perform(Verb verb, const BoundAddress& bound);
   [[nodiscard]] Result<void> perform(Verb verb, const SetEntry& entry);
+  [[nodiscard]] Result<void> perform(Verb verb, const LocalRoute& route);
+  [[nodiscard]] KernelState state() const;
 
   bool prepared_ = false;
   std::map<VirtualServerKey, Row> servers_;
   std::set<IpAddress> bound_;
+  std::map<Cidr, LocalRoute> routes_;
   std::set<SetEntry> entries_;
   std::set<LinkAddress> node_addresses_;
   std::vector<Notification> pending_;

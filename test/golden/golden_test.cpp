@@ -1,6 +1,7 @@
 // Scenarios: Kubernetes YAML in, the kernel's state as text out. Each NAME.yaml under scenarios/ is applied in both
 // orders of arrival on a node lab-node (zone-a) with the addresses 192.168.77.2 and fd00:77::2; NAME.txt is what must
-// be in the kernel then. With GOLDEN_UPDATE=1 in the environment the .txt files are written instead, for review.
+// be in the kernel then; in those called route-* the Service CIDRs 10.96.0.0/16 and fd00:10:96::/112 are routed. With
+// GOLDEN_UPDATE=1 in the environment the .txt files are written instead, for review.
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -37,7 +38,7 @@ Node lab_node() {
   return node;
 }
 
-std::string kernel_after(const std::vector<Object>& objects) {
+std::string kernel_after(const std::vector<Object>& objects, bool routed) {
   test::FakeKernel kernel;
   kernel.add_node_address("lo", "127.0.0.1", 8);
   kernel.add_node_address("eth0", "192.168.77.2", 24);
@@ -46,6 +47,7 @@ std::string kernel_after(const std::vector<Object>& objects) {
   Policy policy{{"rr", 0}, "lab-node"};
   policy.knows_outside = {true, true};
   policy.outside_mask = 0x307f;
+  if (routed) policy.routed_cidrs = {*Cidr::parse("10.96.0.0/16"), *Cidr::parse("fd00:10:96::/112")};
   Reconciler reconciler(kernel, policy, std::nullopt, 1, [&](const std::string& text) { log.push_back(text); });
   REQUIRE(reconciler.start());
   for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
@@ -76,13 +78,14 @@ TEST_CASE("scenarios") {
     ++count;
     DYNAMIC_SECTION(file.path().stem().string()) {
       auto objects = objects_of(file.path());
-      const auto text = kernel_after(objects);
+      const bool routed = file.path().stem().string().starts_with("route-");
+      const auto text = kernel_after(objects, routed);
       auto expected = file.path();
       expected.replace_extension(".txt");
       if (std::getenv("GOLDEN_UPDATE") != nullptr) std::ofstream(expected) << text;
       CHECK(text == *read_small_file(expected, 1 << 20));
       std::reverse(objects.begin(), objects.end());
-      CHECK(kernel_after(objects) == text);
+      CHECK(kernel_after(objects, routed) == text);
     }
   }
   CHECK(count >= 10);

@@ -316,8 +316,13 @@ int exchange(std::vector<int>& connections, int round, milliseconds timeout) {
   const std::string sent = line + "\n";
   for (const int fd : connections) send(fd, sent.data(), sent.size(), MSG_NOSIGNAL);
   return static_cast<int>(std::erase_if(connections, [&](int fd) {
-    const bool intact = read_line(fd, timeout) == line;
-    if (!intact) close(fd);
+    errno = 0;
+    const auto answer = read_line(fd, timeout);
+    const bool intact = answer == line;
+    if (!intact) {
+      std::fprintf(stderr, "broken in round %d: %s\n", round, answer ? answer->c_str() : std::strerror(errno));
+      close(fd);
+    }
     return !intact;
   }));
 }

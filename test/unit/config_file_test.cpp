@@ -116,7 +116,8 @@ ipvs:
   udpTimeout: 5m
 iptables: {masqueradeBit: 15, masqueradeAll: true, syncPeriod: 10s, minSyncPeriod: 2s}
 conntrack: {maxPerCore: 0, min: 7, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 2h, tcpBeLiberal: true, udpTimeout: 1s, udpStreamTimeout: 2s}
-ipvsd: {iptablesBackend: nft, rulesAuditPeriod: 1m, auditPeriod: 10m, externalMarkMask: 0xff0, drainTimeout: 90s, ctlSocket: /run/c.sock}
+ipvsd: {iptablesBackend: nft, rulesAuditPeriod: 1m, auditPeriod: 10m, externalMarkMask: 0xff0, drainTimeout: 90s, ctlSocket: /run/c.sock,
+  serviceAddresses: route, serviceCIDRs: [10.96.0.0/16, "fd00:10:96::/112"]}
 )")
                           .config;
   CHECK(
@@ -132,7 +133,8 @@ ipvsd: {iptablesBackend: nft, rulesAuditPeriod: 1m, auditPeriod: 10m, externalMa
       R"("iptables":{"masqueradeBit":15,"masqueradeAll":true,"syncPeriod":"10s","minSyncPeriod":"2s"},)"
       R"("conntrack":{"maxPerCore":0,"min":7,"tcpEstablishedTimeout":"0s","tcpCloseWaitTimeout":"2h","tcpBeLiberal":true,)"
       R"("udpTimeout":"1s","udpStreamTimeout":"2s"},"ipvsd":{"iptablesBackend":"nft","rulesAuditPeriod":"1m",)"
-      R"("auditPeriod":"10m","externalMarkMask":"0xff0","drainTimeout":"1m30s","ctlSocket":"/run/c.sock"}})");
+      R"("auditPeriod":"10m","externalMarkMask":"0xff0","drainTimeout":"1m30s","serviceAddresses":"route",)"
+      R"("serviceCIDRs":["10.96.0.0/16","fd00:10:96::/112"],"ctlSocket":"/run/c.sock"}})");
 }
 
 TEST_CASE("a file as kubeadm writes it means the defaults") {

@@ -8,6 +8,7 @@
 #include "daemon/config/config_file.hpp"
 #include "daemon/config/family_check.hpp"
 #include "daemon/config/options.hpp"
+#include "daemon/config/service_cidrs.hpp"
 
 using namespace ipvsd;
 
@@ -101,6 +102,8 @@ const std::map<std::string, std::vector<std::string>> wrong_values{
     {"featureGates", {"{A: maybe}", "{A: 1}", "{A: \"true\"}"}},
     {"iptables.localhostNodePorts", {"maybe"}},
     {"iptables.snatNodeInternalIP", {"maybe"}},
+    {"ipvsd.serviceAddresses", {"bound", "routes"}},
+    {"ipvsd.serviceCIDRs", {"[10.96.0.0]", "[10.96.0.0/33]", "[all]"}},
     {"portRange", {"2000-1000", "a-b", "1-70000", "65000+1000"}},
     {"nftables.masqueradeBit", {"32", "-1"}},
     {"nftables.masqueradeAll", {"maybe"}},
@@ -283,6 +286,33 @@ TEST_CASE("settings of a family that the node does not serve") {
   CHECK_FALSE(check_families(config, {true, true}).fatal);
   config.detect_local_mode = DetectLocalMode::bridge_interface;
   CHECK_FALSE(check_families(config, {true, false}).fatal);
+}
+
+TEST_CASE("which Service CIDRs can be made local as a whole") {
+  Config config;
+  config.cluster_cidrs = {*Cidr::parse("10.244.0.0/16")};
+  const std::vector<LinkAddress> addresses{{"eth0", *IpAddress::parse("192.168.77.2"), 24},
+                                           {std::string(ipvs_link_name), *IpAddress::parse("10.96.0.1"), 32}};
+  std::vector<Cidr> found;
+  for (const auto* text : {"fd00:10:96::/112", "10.96.0.0/16", "10.96.0.0/16", "10.0.0.0/8", "192.168.77.0/30",
+                           "0.0.0.0/0", "10.244.7.0/24"})
+    found.push_back(*Cidr::parse(text));
+  const auto usable = usable_service_cidrs(config, found, addresses);
+  CHECK(usable.cidrs == std::vector{*Cidr::parse("10.96.0.0/16"), *Cidr::parse("fd00:10:96::/112")});
+  REQUIRE(usable.warnings.size() == 4);
+  CHECK(usable.warnings[0].find("10.0.0.0/8 gets no local route: it overlaps clusterCIDR 10.244.0.0/16") !=
+        std::string::npos);
+  CHECK(usable.warnings[1].find("192.168.77.2 of eth0 is in it") != std::string::npos);
+  CHECK(usable.warnings[2].find("shorter than /8") != std::string::npos);
+  CHECK(usable.warnings[3].find("10.244.7.0/24") != std::string::npos);
+}
+
+TEST_CASE("Service CIDRs are in effect with serviceAddresses route alone") {
+  Config config;
+  config.own.service_cidrs = {*Cidr::parse("10.96.0.0/16")};
+  CHECK(routed_cidrs(config).empty());
+  config.own.service_addresses = ServiceAddresses::route;
+  CHECK(routed_cidrs(config) == config.own.service_cidrs);
 }
 
 TEST_CASE("a Node whose pods' addresses are of no use") {

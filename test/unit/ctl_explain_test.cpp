@@ -276,7 +276,7 @@ TEST_CASE("of two Services the older one has it") {
   older.external_ips = younger.external_ips = {external.address};
   world.add(older);
   world.add(younger);
-  const auto found = claimants(world.cluster, world.cluster.view(world.observed.node.addresses), external);
+  const auto found = claimants(world.cluster, world.cluster.view(world.observed.node.addresses, {}), external);
   REQUIRE(found.size() == 2);
   CHECK(found[0].name() == "default/b-older:80");
   Explanation explained;

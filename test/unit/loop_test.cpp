@@ -339,6 +339,19 @@ TEST_CASE("what counts as local for masquerading") {
   CHECK_FALSE(rules_config(config, &node, Family::ipv6).local_match);
 }
 
+TEST_CASE("Service CIDRs are closed while they have a route, whatever the mode") {
+  Config config;
+  const auto v4 = *Cidr::parse("10.96.0.0/16");
+  const auto v6 = *Cidr::parse("fd00:10:96::/112");
+  config.own.service_cidrs = {v4};
+  CHECK(rules_config(config, nullptr, Family::ipv4).service_cidrs.empty());
+  CHECK(rules_config(config, nullptr, Family::ipv4, {v4, v6}).service_cidrs == std::vector{v4});
+  CHECK(rules_config(config, nullptr, Family::ipv6, {v4, v6}).service_cidrs == std::vector{v6});
+  config.own.service_addresses = ServiceAddresses::route;
+  CHECK(rules_config(config, nullptr, Family::ipv4, {v4, v6}).service_cidrs == std::vector{v4});
+  CHECK(rules_config(config, nullptr, Family::ipv6).service_cidrs.empty());
+}
+
 TEST_CASE("while another proxy lives nothing is written; after it, all is put right") {
   Running running;
   running.push_everything();

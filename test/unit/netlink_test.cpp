@@ -9,6 +9,7 @@
 
 #include "netlink/ipvs_codec.hpp"
 #include "netlink/links.hpp"
+#include "netlink/routes.hpp"
 #include "netlink/set_reader.hpp"
 #include "netlink/socket.hpp"
 #include "test/unit/captured.hpp"
@@ -119,6 +120,41 @@ TEST_CASE("truncated and scrambled messages are refused or read, never more") {
   CHECK_FALSE(decode_virtual_server({}));
   CHECK_FALSE(decode_destination({}, Family::ipv4));
   CHECK_FALSE(decode_address({}));
+}
+
+TEST_CASE("routes are ours by their protocol, and read whole or not at all") {
+  rtmsg header{};
+  header.rtm_family = AF_INET;
+  header.rtm_dst_len = 16;
+  header.rtm_table = RT_TABLE_LOCAL;
+  header.rtm_protocol = route_protocol;
+  header.rtm_type = RTN_LOCAL;
+  const auto message = [](const rtmsg& with, const std::vector<std::pair<std::uint16_t, std::string>>& addresses) {
+    Batch batch(1);
+    batch.begin(RTM_NEWROUTE, 0, with);
+    for (const auto& [type, text] : addresses) batch.attribute(type, ip(text).bytes());
+    batch.finish(0);
+    const auto bytes = batch.bytes().subspan(NLMSG_HDRLEN);
+    return std::vector<std::uint8_t>(bytes.begin(), bytes.end());
+  };
+  const auto whole = message(header, {{RTA_DST, "10.96.0.0"}, {RTA_PREFSRC, "192.168.77.2"}});
+  CHECK(decode_route(whole)->value() == LocalRoute{*Cidr::parse("10.96.0.0/16"), ip("192.168.77.2")});
+  CHECK(decode_route(message(header, {{RTA_DST, "10.96.0.0"}}))->value() ==
+        LocalRoute{*Cidr::parse("10.96.0.0/16"), {}});
+  for (std::size_t size = 0; size < whole.size(); ++size) (void)decode_route(Bytes(whole).first(size));
+  CHECK_FALSE(decode_route(Bytes(whole).first(whole.size() - 1)));
+  CHECK_FALSE(decode_route({}));
+  CHECK_FALSE(decode_route(message(header, {{RTA_DST, "fd00::"}})).value_or(std::nullopt) ==
+              LocalRoute{*Cidr::parse("10.96.0.0/16"), {}});
+  auto other = header;
+  other.rtm_protocol = RTPROT_KERNEL;
+  CHECK_FALSE(*decode_route(message(other, {{RTA_DST, "10.96.0.0"}})));
+  other = header;
+  other.rtm_type = RTN_UNICAST;
+  CHECK_FALSE(*decode_route(message(other, {{RTA_DST, "10.96.0.0"}})));
+  other = header;
+  other.rtm_dst_len = 33;
+  CHECK_FALSE(decode_route(message(other, {{RTA_DST, "10.96.0.0"}})));
 }
 
 TEST_CASE("links say what they are") {

@@ -122,6 +122,11 @@ KernelState with_marks_numbered(KernelState state) {
 }  // namespace
 
 void SimulatedNode::start() {
+  start_unsettled();
+  settle();
+}
+
+void SimulatedNode::start_unsettled() {
   reconciler.emplace(kernel_, policy, std::nullopt, 1, [this](const std::string& text) { log.push_back(text); });
   REQUIRE(reconciler->start());
   for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
@@ -130,7 +135,6 @@ void SimulatedNode::start() {
       if (kind_of(object) == kind) reconciler->apply(Upsert{object});
     reconciler->apply(ReplaceEnd{kind});
   }
-  settle();
 }
 
 void SimulatedNode::apply(const Object& object) {

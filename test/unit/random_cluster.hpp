@@ -25,6 +25,8 @@ class SimulatedNode {
 
   // A daemon starts and sees all objects.
   void start();
+  // The same, before the first step.
+  void start_unsettled();
   void apply(const Object& object);
   void remove(Kind kind, const ObjectKey& key);
   // Steps, with time passing, until nothing is left to do. Bounded: an endless retry is a failure.
@@ -35,6 +37,7 @@ class SimulatedNode {
   Policy policy;
   std::optional<Reconciler> reconciler;
   Objects objects;
+  Policy policy{{"rr", 0}, "here"};
   std::vector<std::string> log;
   Instant now{};
 

@@ -180,6 +180,26 @@ TEST_CASE("what the configuration changes") {
   CHECK(chain_of(all, Table::filter, "KUBE-FORWARD").rules.at(0).find("0x80000000/0x80000000") != std::string::npos);
 }
 
+TEST_CASE("a Service CIDR that is local as a whole is closed behind what the sets let through") {
+  RulesConfig config;
+  config.service_cidrs = {*Cidr::parse("10.96.0.0/16"), *Cidr::parse("10.200.0.0/24")};
+  const auto plain = chain_of(rules(Family::ipv4, {}), Table::filter, "KUBE-IPVS-FILTER").rules;
+  auto closed = chain_of(rules(Family::ipv4, config), Table::filter, "KUBE-IPVS-FILTER").rules;
+  REQUIRE(closed.size() == plain.size() + 2);
+  // Before the health check ports, which are let through on any address.
+  CHECK(closed[4] == "-d 10.96.0.0/16 -m conntrack --ctstate NEW -j REJECT --reject-with icmp-port-unreachable");
+  CHECK(closed[5] == "-d 10.200.0.0/24 -m conntrack --ctstate NEW -j REJECT --reject-with icmp-port-unreachable");
+  closed.erase(closed.begin() + 4, closed.begin() + 6);
+  CHECK(closed == plain);
+  // A node process has the route's source, which is no VIP.
+  CHECK(chain_of(rules(Family::ipv4, config), Table::nat, "KUBE-SERVICES")
+            .rules.at(2)
+            .ends_with("KUBE-CLUSTER-IP dst,dst -m addrtype --src-type LOCAL -j KUBE-MARK-MASQ"));
+  config.service_cidrs = {*Cidr::parse("fd00:10:96::/112")};
+  CHECK(chain_of(rules(Family::ipv6, config), Table::filter, "KUBE-IPVS-FILTER").rules.at(4) ==
+        "-d fd00:10:96::/112 -m conntrack --ctstate NEW -j REJECT --reject-with icmp6-port-unreachable");
+}
+
 TEST_CASE("outside clients get their marks where they can be told from others") {
   const auto outside = [](const RulesConfig& config) {
     return chain_of(rules(Family::ipv6, config), Table::mangle, "KUBE-IPVSD-OUTSIDE").rules;
