@@ -15,6 +15,7 @@ struct Options {
   std::string where;      // "outside", "vm"
   std::string directory;  // with the lists
   Cluster cluster;
+  bool routed = false;          // the VIPs by one route instead of an address each
   std::optional<double> floor;  // measured on a fresh kernel before
 };
 

@@ -15,7 +15,7 @@ void cold_start(const Options& options) {
   const std::size_t n = options.cluster.services;
   auto linux_kernel = open_kernel();
   WatchedKernel kernel(linux_kernel);
-  Reconciler reconciler(kernel, policy(), {}, 1, warn);
+  Reconciler reconciler(kernel, policy(options.routed), {}, 1, warn);
   if (const auto started = reconciler.start(); !started) throw_error(started.error());
 
   const Usage begin = usage();
@@ -27,30 +27,31 @@ void cold_start(const Options& options) {
 
   const Usage all = end - begin;
   const double kernel_part = seconds(kernel.last - kernel.first);
+  const std::string title = options.routed ? "cold_start_routed" : "cold_start";
   const auto say = [&](const std::string& name, double value, const std::string& unit) {
-    print({name, options.where, n, value, unit, {}, {}, {}});
+    print({title + "." + name, options.where, n, value, unit, {}, {}, {}});
   };
   if (options.where == "vm") {
-    Figure figure{"cold_start.kernel", "vm", n, kernel_part, "s", options.floor, {}, {}};
+    Figure figure{title + ".kernel", "vm", n, kernel_part, "s", options.floor, {}, {}};
     if (options.floor) figure.at_most = 1.15;
     print(figure);
-    say("cold_start.wall", all.wall, "s");
-    say("cold_start.in_notifications", kernel.listening, "s");
-    say("cold_start.page_faults", static_cast<double>(all.page_faults), "count");
-    say("cold_start.page_faults_writing", static_cast<double>((end - decoded).page_faults), "count");
+    say("wall", all.wall, "s");
+    say("in_notifications", kernel.listening, "s");
+    say("page_faults", static_cast<double>(all.page_faults), "count");
+    say("page_faults_writing", static_cast<double>((end - decoded).page_faults), "count");
   } else {
-    print({"cold_start", "outside", n, all.cpu, "s", {}, 0.25 * static_cast<double>(n) / 10000, {}});
-    say("cold_start.read_decode", (decoded - begin).cpu, "s");
-    say("cold_start.compute_encode", (end - decoded).cpu, "s");
-    say("cold_start.inside_execute", kernel.inside, "s");
-    say("cold_start.wall", all.wall, "s");
-    say("cold_start.page_faults", static_cast<double>(all.page_faults), "count");
+    print({title, "outside", n, all.cpu, "s", {}, 0.25 * static_cast<double>(n) / 10000, {}});
+    say("read_decode", (decoded - begin).cpu, "s");
+    say("compute_encode", (end - decoded).cpu, "s");
+    say("inside_execute", kernel.inside, "s");
+    say("wall", all.wall, "s");
+    say("page_faults", static_cast<double>(all.page_faults), "count");
   }
-  say("cold_start.in_ipvs", kernel.by_channel[0], "s");
-  say("cold_start.in_addresses", kernel.by_channel[1], "s");
-  say("cold_start.in_sets", kernel.by_channel[2], "s");
-  say("cold_start.allocations", static_cast<double>(all.allocations), "count");
-  say("cold_start.operations", static_cast<double>(kernel.operations), "count");
+  say("in_ipvs", kernel.by_channel[0], "s");
+  say("in_addresses", kernel.by_channel[1], "s");
+  say("in_sets", kernel.by_channel[2], "s");
+  say("allocations", static_cast<double>(all.allocations), "count");
+  say("operations", static_cast<double>(kernel.operations), "count");
 }
 
 }  // namespace ipvsd::bench

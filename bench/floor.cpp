@@ -33,7 +33,7 @@ class RecordingKernel final : public Kernel {
 
 std::vector<Operation> operations_of(const Options& options) {
   RecordingKernel recording;
-  Reconciler reconciler(recording, policy(), {}, 1, warn);
+  Reconciler reconciler(recording, policy(options.routed), {}, 1, warn);
   if (const auto started = reconciler.start(); !started) throw_error(started.error());
   DirectSink sink(reconciler);
   read_lists(options.directory, sink);

@@ -34,6 +34,7 @@ int main(int argc, char** argv) try {
   app.add_option("--services", options.cluster.services);
   app.add_option("--endpoints", options.cluster.endpoints, "of each Service");
   app.add_flag("--udp", udp, "Services of UDP: destinations go at once");
+  app.add_flag("--routed", options.routed, "VIPs are local by one route instead of an address each");
   app.add_option("--lists", options.directory, "directory with the lists");
   const auto* floor_option = app.add_option("--floor", floor, "the kernel's own figure, measured before");
   CLI11_PARSE(app, argc, argv);

@@ -14,9 +14,9 @@ std::string dotted(std::uint32_t address) {
   return fmt::format("{}.{}.{}.{}", address >> 24, (address >> 16) & 255, (address >> 8) & 255, address & 255);
 }
 
-std::string cluster_ip(std::size_t index) {
-  return dotted((10U << 24 | 64U << 16) + 1 + static_cast<std::uint32_t>(index));
-}
+constexpr std::uint32_t first_cluster_ip = 10U << 24 | 64U << 16;
+
+std::string cluster_ip(std::size_t index) { return dotted(first_cluster_ip + 1 + static_cast<std::uint32_t>(index)); }
 
 std::string pod_ip(std::size_t index, std::size_t endpoint) {
   return dotted((10U << 24 | 128U << 16) + static_cast<std::uint32_t>(index * addresses_per_service + endpoint));
@@ -127,5 +127,7 @@ std::string service_frame(const Cluster& cluster, std::size_t index, std::uint64
                      "\n",
                      type, service_body(cluster, index, version));
 }
+
+Cidr service_cidr() { return *Cidr::parse(dotted(first_cluster_ip) + "/16"); }
 
 }  // namespace ipvsd::bench

@@ -28,4 +28,7 @@ void write_lists(const Cluster& cluster, const std::string& directory);
 [[nodiscard]] std::string service_frame(const Cluster& cluster, std::size_t index, std::uint64_t version,
                                         const char* type);
 
+// Where all ClusterIPs are, up to 65,000 of them.
+[[nodiscard]] Cidr service_cidr();
+
 }  // namespace ipvsd::bench

@@ -25,8 +25,9 @@ class Listener final : public ReadingObserver {
 
 }  // namespace
 
-Policy policy() {
+Policy policy(bool routed) {
   Policy policy;
+  if (routed) policy.routed_cidrs = {service_cidr()};
   policy.node_name = this_node;
   return policy;
 }
@@ -64,7 +65,8 @@ std::vector<Failure> WatchedKernel::execute(std::span<const Operation> done) {
   last = Clock::now();
   inside += seconds(last - from);
   const auto kind = done.front().target.index();  // each phase is about one channel
-  by_channel.at(kind < 2 ? 0 : kind - 1) += seconds(last - from);
+  const bool is_route = std::holds_alternative<LocalRoute>(done.front().target);
+  by_channel.at(kind < 2 ? 0 : is_route ? 1 : kind - 1) += seconds(last - from);
   operations += done.size();
   failures += failed.size();
   if (executed) executed(done);

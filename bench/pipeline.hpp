@@ -9,7 +9,8 @@
 
 namespace ipvsd::bench {
 
-[[nodiscard]] Policy policy();
+// `routed`: the VIPs are local by one route.
+[[nodiscard]] Policy policy(bool routed = false);
 
 // Where events of the reading go: straight into a reconciler.
 class DirectSink final : public EventSink {
