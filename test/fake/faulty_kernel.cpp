@@ -123,6 +123,11 @@ Result<std::vector<LinkAddress>> FaultyKernel::addresses() {
   return inner_.addresses();
 }
 
+Result<std::vector<LocalRoute>> FaultyKernel::routes() {
+  if (const auto error = listing_fails("routes")) return fail(*error);
+  return inner_.routes();
+}
+
 std::vector<Notification> FaultyKernel::notifications() {
   auto all = inner_.notifications();
   if (!all.empty() && strikes()) all = {ChangesLost{}};

@@ -35,6 +35,7 @@ class FaultyKernel final : public Kernel {
   Result<std::vector<SetEntry>> members(IpSet set) override;
   Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) override;
   Result<std::vector<LinkAddress>> addresses() override;
+  Result<std::vector<LocalRoute>> routes() override;
   int notification_fd() const override { return inner_.notification_fd(); }
   std::vector<Notification> notifications() override;
 

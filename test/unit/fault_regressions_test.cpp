@@ -45,6 +45,7 @@ class Forgetful final : public Kernel {
     if (failing_address_lists > 0 && failing_address_lists-- > 0) return fail(Errc::interrupted, "fault");
     return inner_.addresses();
   }
+  Result<std::vector<LocalRoute>> routes() override { return inner_.routes(); }
   int notification_fd() const override { return inner_.notification_fd(); }
   std::vector<Notification> notifications() override { return inner_.notifications(); }
 

@@ -37,7 +37,6 @@ class SimulatedNode {
   Policy policy;
   std::optional<Reconciler> reconciler;
   Objects objects;
-  Policy policy{{"rr", 0}, "here"};
   std::vector<std::string> log;
   Instant now{};
 

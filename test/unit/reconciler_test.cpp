@@ -124,6 +124,8 @@ TEST_CASE("with marks for outside clients, too: any history, faults and a restar
     if (node.reconciler->ledger().conflict_count() == 0) REQUIRE(node.kernel.take_log().empty());
   }
   CHECK(any_mark);
+}
+
 namespace {
 
 // Restarts the daemon with these Service CIDRs routed.
