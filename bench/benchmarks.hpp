@@ -1,6 +1,7 @@
 // The benchmarks, one function each. All throw std::runtime_error where they cannot measure.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <span>
@@ -15,7 +16,8 @@ struct Options {
   std::string where;      // "outside", "vm"
   std::string directory;  // with the lists
   Cluster cluster;
-  bool routed = false;          // the VIPs by one route instead of an address each
+  bool routed = false;  // the VIPs by one route instead of an address each
+  std::chrono::seconds idle{600};
   std::optional<double> floor;  // measured on a fresh kernel before
 };
 
@@ -27,7 +29,11 @@ void decode(const Options& options);
 void pure(const Options& options);  // desired, diff, encode
 void observe(const Options& options);
 
-// The least that the operations of cold_start cost.
+void rollout(const Options& options);
+void idle(const Options& options);
+
+// The least that the operations of cold_start cost; of rollout.
 void floor_cold_start(const Options& options);
+void floor_rollout(const Options& options);
 
 }  // namespace ipvsd::bench

@@ -4,6 +4,8 @@
 #include "bench/opened.hpp"
 #include "bench/pipeline.hpp"
 #include "bench/raw_writer.hpp"
+#include "bench/rollout.hpp"
+#include "daemon/source/decode.hpp"
 
 namespace ipvsd::bench {
 namespace {
@@ -31,15 +33,32 @@ class RecordingKernel final : public Kernel {
   std::vector<Operation> operations;
 };
 
-std::vector<Operation> operations_of(const Options& options) {
-  RecordingKernel recording;
-  Reconciler reconciler(recording, policy(options.routed), {}, 1, warn);
-  if (const auto started = reconciler.start(); !started) throw_error(started.error());
-  DirectSink sink(reconciler);
-  read_lists(options.directory, sink);
-  settle(reconciler, recording);
-  return std::move(recording.operations);
-}
+// A reconciler that has read the lists, above a kernel that notes.
+class Recording {
+ public:
+  explicit Recording(const Options& options) : reconciler_(kernel_, policy(options.routed), {}, 1, warn) {
+    if (const auto started = reconciler_.start(); !started) throw_error(started.error());
+    DirectSink sink(reconciler_);
+    read_lists(options.directory, sink);
+  }
+
+  void change(const std::string& frame) {
+    auto read = decoder_.watch_frame(Kind::endpoint_slice, frame);
+    if (!read || !read->object || !*read->object) throw std::runtime_error("a frame does not decode");
+    reconciler_.apply(Upsert{std::move((*read->object)->object)});
+  }
+
+  // What follows from all that was read since the last call.
+  std::vector<Operation> operations() {
+    settle(reconciler_, kernel_);
+    return std::exchange(kernel_.operations, {});
+  }
+
+ private:
+  RecordingKernel kernel_;
+  Reconciler reconciler_;
+  Decoder decoder_;
+};
 
 void prepare() {
   auto kernel = open_kernel();
@@ -50,7 +69,7 @@ void prepare() {
 
 void floor_cold_start(const Options& options) {
   prepare();
-  const auto operations = operations_of(options);
+  const auto operations = Recording(options).operations();
   RawWriter writer;
   const auto say = [&](const char* name, double value) {
     print({name, options.where, options.cluster.services, value, "s", {}, {}, {}});
@@ -59,6 +78,30 @@ void floor_cold_start(const Options& options) {
   say("cold_start.floor_ipvs", writer.by_channel[0]);
   say("cold_start.floor_addresses", writer.by_channel[1]);
   say("cold_start.floor_sets", writer.by_channel[2]);
+}
+
+// The operations of a change in one send; what drains of a round of all Services goes in as few as possible at its end,
+// with nobody asking for its connections.
+void floor_rollout(const Options& options) {
+  prepare();
+  Recording recording(options);
+  RawWriter writer;
+  (void)writer.write(recording.operations());
+  std::vector<std::vector<Operation>> pieces;
+  for (const auto& round : rollout_frames(options.cluster, 0)) {
+    std::vector<Operation> drained;
+    for (const auto& frame : round) {
+      recording.change(frame.text);
+      auto operations = recording.operations();
+      for (const auto& operation : operations)
+        if (const auto* of = std::get_if<DestinationOf>(&operation.target);
+            of != nullptr && operation.verb == Verb::set && of->destination.weight == 0)
+          drained.push_back({Verb::remove, *of});
+      pieces.push_back(std::move(operations));
+    }
+    pieces.push_back(std::move(drained));
+  }
+  print({"rollout.floor", options.where, options.cluster.services, writer.replay(pieces), "s", {}, {}, {}});
 }
 
 }  // namespace ipvsd::bench

@@ -18,7 +18,10 @@ int main(int argc, char** argv) try {
       {"churn", churn},
       {"decode", decode},
       {"pure", pure},
+      {"rollout", rollout},
+      {"idle", idle},
       {"floor_cold_start", floor_cold_start},
+      {"floor_rollout", floor_rollout},
       {"observe", observe},
       {"write_lists", [](const Options& options) { write_lists(options.cluster, options.directory); }},
   };
@@ -26,6 +29,7 @@ int main(int argc, char** argv) try {
   options.where = BENCH_WHERE;
   std::string name;
   double floor = 0;
+  long seconds = 600;
   bool udp = false;
   CLI::App app{"One benchmark; a JSON line per figure on standard output."};
   std::set<std::string> names;
@@ -36,10 +40,12 @@ int main(int argc, char** argv) try {
   app.add_flag("--udp", udp, "Services of UDP: destinations go at once");
   app.add_flag("--routed", options.routed, "VIPs are local by one route instead of an address each");
   app.add_option("--lists", options.directory, "directory with the lists");
+  app.add_option("--seconds", seconds, "of idle")->check(CLI::PositiveNumber);
   const auto* floor_option = app.add_option("--floor", floor, "the kernel's own figure, measured before");
   CLI11_PARSE(app, argc, argv);
   if (udp) options.cluster.protocol = Protocol::udp;
   if (floor_option->count() > 0) options.floor = floor;
+  options.idle = std::chrono::seconds(seconds);
   std::signal(SIGPIPE, SIG_IGN);
   benchmarks.at(name)(options);
   return 0;

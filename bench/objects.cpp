@@ -18,8 +18,10 @@ constexpr std::uint32_t first_cluster_ip = 10U << 24 | 64U << 16;
 
 std::string cluster_ip(std::size_t index) { return dotted(first_cluster_ip + 1 + static_cast<std::uint32_t>(index)); }
 
+constexpr std::uint32_t first_pod_ip = 10U << 24 | 128U << 16;
+
 std::string pod_ip(std::size_t index, std::size_t endpoint) {
-  return dotted((10U << 24 | 128U << 16) + static_cast<std::uint32_t>(index * addresses_per_service + endpoint));
+  return dotted(first_pod_ip + static_cast<std::uint32_t>(index * addresses_per_service + endpoint));
 }
 
 std::string space_of(std::size_t index) {
@@ -126,6 +128,13 @@ std::string service_frame(const Cluster& cluster, std::size_t index, std::uint64
   return fmt::format(R"({{"type":"{}","object":{{"kind":"Service","apiVersion":"v1",{}}}}})"
                      "\n",
                      type, service_body(cluster, index, version));
+}
+
+Place place_of(const IpAddress& pod) {
+  std::uint32_t number = 0;
+  for (const auto byte : pod.bytes()) number = number << 8 | byte;
+  number -= first_pod_ip;
+  return {number / addresses_per_service, number % addresses_per_service};
 }
 
 Cidr service_cidr() { return *Cidr::parse(dotted(first_cluster_ip) + "/16"); }

@@ -28,6 +28,13 @@ void write_lists(const Cluster& cluster, const std::string& directory);
 [[nodiscard]] std::string service_frame(const Cluster& cluster, std::size_t index, std::uint64_t version,
                                         const char* type);
 
+// Which endpoint of which Service has this address: the first of a slice with `first` 3 is endpoint 3.
+struct Place {
+  std::size_t index;
+  std::size_t endpoint;
+};
+[[nodiscard]] Place place_of(const IpAddress& pod);
+
 // Where all ClusterIPs are, up to 65,000 of them.
 [[nodiscard]] Cidr service_cidr();
 

@@ -16,6 +16,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "bench/meter.hpp"
 #include "netlink/ipvs_codec.hpp"
 
 namespace ipvsd::bench {
@@ -190,6 +191,40 @@ double RawWriter::write(std::span<const Operation> operations) {
     spent += seconds_since(sent);
   }
   return seconds_since(begin);
+}
+
+double RawWriter::replay(std::span<const std::vector<Operation>> pieces) {
+  std::vector<Request> all;
+  Batch destinations(1);
+  Batch entries(1);
+  const auto flush = [&](const Fd& socket, Batch& batch) {
+    if (batch.count() == 0) return;
+    batch.finish(NLM_F_ACK);
+    all.push_back({socket.get(), {batch.bytes().begin(), batch.bytes().end()}});
+    batch.reset(1);
+  };
+  for (const auto& piece : pieces) {
+    for (const auto& [verb, target] : piece) {
+      if (const auto* of = std::get_if<DestinationOf>(&target)) {
+        nl::encode_destination(destinations, ipvs_, verb, *of);
+      } else if (const auto* entry = std::get_if<SetEntry>(&target)) {
+        begin_set(entries, verb == Verb::remove ? IPSET_CMD_DEL : IPSET_CMD_ADD, 0, entry->set);
+        encode_entry(entries, *entry);
+      } else {
+        throw std::runtime_error("raw writer: cannot replay " + to_string(Operation{verb, target}));
+      }
+      if (destinations.size() > limit - 256) flush(generic_, destinations);
+      if (entries.size() > limit - 256) flush(netfilter_, entries);
+    }
+    flush(netfilter_, entries);
+    flush(generic_, destinations);
+  }
+  const double begin = thread_cpu(::pthread_self());
+  for (const auto& request : all) {
+    send_to(request.socket, request.bytes);
+    await(request.socket);
+  }
+  return thread_cpu(::pthread_self()) - begin;
 }
 
 void RawWriter::drain(int socket) {

@@ -19,6 +19,10 @@ class RawWriter {
   // seconds from the first send to the last acknowledgement. Throws where an operation fails.
   double write(std::span<const Operation> operations);
 
+  // Operations of any verb about destinations and set entries, each piece on its own: one send to IPVS, and one to the
+  // sets where it needs them, acknowledged before the next. Returns the CPU seconds of this thread.
+  double replay(std::span<const std::vector<Operation>> pieces);
+
   // Reads what is there as a start does, and throws it away: virtual servers, the destinations of each, the addresses,
   // the sets. Returns the seconds.
   double read(std::span<const VirtualServerKey> servers);

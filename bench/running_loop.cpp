@@ -22,13 +22,31 @@ class Nobody final : public ReadingObserver {
 
 }  // namespace
 
-RunningLoop::RunningLoop(Reconciler& reconciler, Kernel& kernel)
+RunningLoop::RunningLoop(Reconciler& reconciler, Kernel& kernel, std::chrono::seconds audit_period,
+                         std::function<void(Turn)> turned)
     : health_(Moment::now()),
       metrics_("bench"),
       end_(::eventfd(0, EFD_CLOEXEC)),
-      loop_({reconciler, kernel, inbox_, health_, metrics_, end_.get(), [] { return true; }, [](const Node*) {},
-             [] { return std::vector<WatchStatus>{}; }},
-            {.once = false, .audit_period = std::chrono::hours(24 * 365)}) {
+      loop_({.reconciler = reconciler,
+             .kernel = kernel,
+             .inbox = inbox_,
+             .health = health_,
+             .metrics = metrics_,
+             .signal_fd = end_.get(),
+             // Asked first in a turn, and once more at its end.
+             .rules_in_place =
+                 [this] {
+                   if (!turn_began_) turn_began_ = std::chrono::steady_clock::now();
+                   return true;
+                 },
+             .node_changed = [](const Node*) {},
+             .watches = [] { return std::vector<WatchStatus>{}; },
+             .answer =
+                 [this, turned = std::move(turned)](const LoopView&) {
+                   turned(std::chrono::steady_clock::now() - *std::exchange(turn_began_, std::nullopt));
+                   return false;
+                 }},
+            {.once = false, .audit_period = audit_period}) {
   for (std::size_t kind = 0; kind < sockets_.size(); ++kind) {
     int pair[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) throw std::runtime_error("socketpair");

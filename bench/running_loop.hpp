@@ -9,10 +9,18 @@
 
 namespace ipvsd::bench {
 
+inline constexpr std::chrono::seconds no_audits = std::chrono::hours(24 * 365);
+
 class RunningLoop {
  public:
-  // The reconciler is synced, so that the loop has nothing to do yet. No audits.
-  RunningLoop(Reconciler& reconciler, Kernel& kernel);
+  using Turn = std::chrono::steady_clock::duration;
+
+  // The reconciler is synced, so that the loop has nothing to do yet. With no_audits there is but the first piece of
+  // one. `turned` is called at the end of each turn of the loop, on its thread, with the time since it
+  // took its events.
+  RunningLoop(
+      Reconciler& reconciler, Kernel& kernel, std::chrono::seconds audit_period = no_audits,
+      std::function<void(Turn)> turned = [](Turn) {});
   // Ends both threads; returns when they have.
   ~RunningLoop();
 
@@ -29,6 +37,7 @@ class RunningLoop {
   HealthState health_;
   Metrics metrics_;
   Fd end_;
+  std::optional<std::chrono::steady_clock::time_point> turn_began_;  // the loop's thread
   Loop loop_;
   std::array<std::array<Fd, 2>, 2> sockets_;  // by kind: ours, the reader's
   std::array<std::thread, 2> readers_;

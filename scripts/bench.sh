@@ -2,16 +2,18 @@
 # Runs the benchmarks, or those whose names begin with NAME: a JSON line per figure on standard output (name, where, n,
 # value, unit, floor, ratio), the same for people on standard error.
 #
-#   scripts/bench.sh [NAME]      cold_start, change, decode, pure, memory, churn, observe, dump, ...
+#   scripts/bench.sh [NAME]      cold_start, change, decode, pure, rollout, idle, memory, churn, observe, dump, ...
 #
 # "outside" is beside a kernel that acknowledges at once: our own cost, in CPU time. "vm" is on a real kernel
 # (scripts/vm), with the floor of the same run beside it; each on a fresh machine, because removed destinations slow later
 # ones. BENCH_REPEAT (default 3) such pairs are run, and the quickest of each kind counts: other work on the machine only
-# ever adds. BENCH_SIZES (default "1000 5000 10000 20000 50000") are the numbers of Services of cold_start.
+# ever adds. BENCH_SIZES (default "1000 5000 10000 20000 50000") are the numbers of Services of cold_start;
+# BENCH_IDLE_SECONDS (default 600) is how long idle looks on.
 set -eu
 cd "$(dirname "$(realpath "$0")")/.."
 wanted=${1:-}
 repeat=${BENCH_REPEAT:-3}
+idle_seconds=${BENCH_IDLE_SECONDS:-600}
 sizes=${BENCH_SIZES:-1000 5000 10000 20000 50000}
 scripts/build.sh bench/kube-ipvsd-bench bench/kube-ipvsd-bench-vm >&2
 
@@ -31,7 +33,7 @@ of() {
   $outside write_lists "${options[@]}"
 }
 
-in_vm() { scripts/vm -m 3000M "$inside" "$@"; }
+in_vm() { scripts/vm -m 3000M -t "$((idle_seconds + 600))" "$inside" "$@"; }
 
 value_of() { jq -r --arg name "$1" 'select(.name == $name).value'; }
 
@@ -58,6 +60,13 @@ cold_start_in_vm() {
     "$lists/best" >&2
 }
 
+# On fresh machines: the floor, and ours beside it.
+rollout_in_vm() {
+  local floor
+  floor=$(in_vm floor_rollout "${options[@]}" 2>/dev/null | value_of rollout.floor)
+  in_vm rollout "${options[@]}" --floor "$floor"
+}
+
 if chosen decode; then of 10000 10 && $outside decode "${options[@]}"; fi
 if chosen pure; then of 10000 10 && $outside pure "${options[@]}"; fi
 if chosen cold_start; then
@@ -70,6 +79,11 @@ if chosen change; then
   for size in 100 1000 10000 50000; do of "$size" 10 --udp && $outside change "${options[@]}"; done
   for size in 100 1000 10000 50000; do of "$size" 10 && in_vm change "${options[@]}"; done
 fi
+if chosen rollout; then
+  of 1000 10 --udp && $outside rollout "${options[@]}"
+  of 1000 10 && rollout_in_vm
+fi
+if chosen idle; then of 10000 10 && in_vm idle "${options[@]}" --seconds "$idle_seconds"; fi
 if chosen memory; then
   of 10000 10 --udp && $outside memory "${options[@]}"
   of 50000 5 --udp && $outside memory "${options[@]}"
