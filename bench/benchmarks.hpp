@@ -13,8 +13,9 @@
 namespace ipvsd::bench {
 
 struct Options {
-  std::string where;      // "outside", "vm"
-  std::string directory;  // with the lists
+  std::string where;       // "outside", "vm"
+  std::string directory;   // with the lists
+  std::string kubeconfig;  // of the API server
   Cluster cluster;
   bool routed = false;  // the VIPs by one route instead of an address each
   std::chrono::seconds idle{600};
@@ -22,6 +23,7 @@ struct Options {
 };
 
 void cold_start(const Options& options);
+void cold_start_api(const Options& options);
 void change(const Options& options);
 void memory(const Options& options);
 void churn(const Options& options);

@@ -53,14 +53,12 @@ void idle(const Options& options) {
 
   const auto before = reconciler.counters();
   const auto operations = reconciler.tally().count(0);
-  std::uint64_t turns = 0;
-  RunningLoop::Turn longest{};
+  std::vector<RunningLoop::Turn> turns;
   Usage used;
   double children = 0;
   {
     RunningLoop loop(reconciler, kernel, config.own.audit_period, [&](RunningLoop::Turn turn) {
-      ++turns;
-      longest = std::max(longest, turn);
+      turns.push_back(turn);
     });
     const Usage from = usage();
     children = children_cpu();
@@ -75,11 +73,13 @@ void idle(const Options& options) {
     print({"idle" + name, options.where, n, value, unit, {}, at_most, {}});
   };
   say("", (used.cpu + children) * 100 / used.wall, "%", 1);
-  say(".loop", used.cpu * 100 / used.wall, "%");
+  say(".own", used.cpu * 100 / used.wall, "%");
   say(".rules_programs", children * 100 / used.wall, "%");
   // By the clock, which is at least its CPU time: that of a thread is counted in ticks of 10 ms in the VM.
-  say(".longest_turn", seconds(longest) * 1e3, "ms", 5);
-  say(".turns", static_cast<double>(turns), "count");
+  std::sort(turns.begin(), turns.end());
+  say(".longest_turn", seconds(turns.back()) * 1e3, "ms", 5);
+  say(".middle_turn", seconds(turns[turns.size() / 2]) * 1e3, "ms");
+  say(".turns", static_cast<double>(turns.size()), "count");
   say(".audits", static_cast<double>(after.audits - before.audits), "count");
   say(".seconds", used.wall, "s");
 }

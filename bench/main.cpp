@@ -13,6 +13,7 @@ using namespace ipvsd::bench;
 int main(int argc, char** argv) try {
   const std::map<std::string, std::function<void(const Options&)>> benchmarks{
       {"cold_start", cold_start},
+      {"cold_start_api", cold_start_api},
       {"change", change},
       {"memory", memory},
       {"churn", churn},
@@ -40,6 +41,7 @@ int main(int argc, char** argv) try {
   app.add_flag("--udp", udp, "Services of UDP: destinations go at once");
   app.add_flag("--routed", options.routed, "VIPs are local by one route instead of an address each");
   app.add_option("--lists", options.directory, "directory with the lists");
+  app.add_option("--kubeconfig", options.kubeconfig, "of the API server of cold_start_api");
   app.add_option("--seconds", seconds, "of idle")->check(CLI::PositiveNumber);
   const auto* floor_option = app.add_option("--floor", floor, "the kernel's own figure, measured before");
   CLI11_PARSE(app, argc, argv);

@@ -24,5 +24,7 @@ struct Usage {
 
 // Resident set in MiB, as it is.
 [[nodiscard]] double resident_mib();
+// What it was at most since the process began.
+[[nodiscard]] double peak_resident_mib();
 
 }  // namespace ipvsd::bench

@@ -7,23 +7,9 @@
 #include <stdexcept>
 
 #include "bench/objects.hpp"
-#include "daemon/source/reflector_reading.hpp"
 #include "os/fd.hpp"
 
 namespace ipvsd::bench {
-namespace {
-
-class Listener final : public ReadingObserver {
- public:
-  void on_answered(Ask::Verb) override {}
-  void on_delivered(std::size_t) override {}
-  void on_list_complete() override { complete = true; }
-  void on_rejected(const std::string& problem) override { throw std::runtime_error(problem); }
-  void on_doubt(const std::string& problem) override { throw std::runtime_error(problem); }
-  bool complete = false;
-};
-
-}  // namespace
 
 Policy policy(bool routed) {
   Policy policy;
@@ -38,7 +24,7 @@ void read_list(Kind kind, const std::string& path, EventSink& sink) {
   Ask ask;
   ask.verb = Ask::Verb::list;
   ReflectorState state;
-  Listener listener;
+  ListListener listener;
   AnswerReading reading(kind, ask, 16U << 20, sink, state, listener);
   std::array<char, 64U << 10> piece;
   for (;;) {

@@ -3,9 +3,11 @@
 
 #include <array>
 #include <chrono>
+#include <stdexcept>
 #include <string>
 
 #include "daemon/loop/reconciler.hpp"
+#include "daemon/source/reflector_reading.hpp"
 
 namespace ipvsd::bench {
 
@@ -24,6 +26,17 @@ class DirectSink final : public EventSink {
   Reconciler& reconciler_;
 };
 
+// Of a reading that must go well.
+class ListListener final : public ReadingObserver {
+ public:
+  void on_answered(Ask::Verb) override {}
+  void on_delivered(std::size_t) override {}
+  void on_list_complete() override { complete = true; }
+  void on_rejected(const std::string& problem) override { throw std::runtime_error(problem); }
+  void on_doubt(const std::string& problem) override { throw std::runtime_error(problem); }
+  bool complete = false;
+};
+
 // Reads the three lists of `directory` in pieces of 64 KiB, as they come from a connection. Throws std::runtime_error.
 void read_lists(const std::string& directory, EventSink& sink);
 void read_list(Kind kind, const std::string& path, EventSink& sink);
@@ -33,7 +46,7 @@ void read_list(Kind kind, const std::string& path, EventSink& sink);
 }
 
 // A kernel that passes everything on and takes down when operations were executed.
-class WatchedKernel final : public Kernel {
+class WatchedKernel : public Kernel {
  public:
   using Clock = std::chrono::steady_clock;
   explicit WatchedKernel(Kernel& kernel) : kernel_(kernel) {}

@@ -18,7 +18,8 @@ sizes=${BENCH_SIZES:-1000 5000 10000 20000 50000}
 scripts/build.sh bench/kube-ipvsd-bench bench/kube-ipvsd-bench-vm >&2
 
 lists=$(mktemp -d "${TMPDIR:-/tmp}/bench.XXXXXX")
-trap 'rm -rf "$lists"' EXIT
+server=
+trap '[ -z "$server" ] || kill "$server"; rm -rf "$lists"' EXIT
 outside=build/bench/kube-ipvsd-bench
 inside=build/bench/kube-ipvsd-bench-vm
 
@@ -60,6 +61,22 @@ cold_start_in_vm() {
     "$lists/best" >&2
 }
 
+# From the stand-in, which has the lists and serves them over TLS.
+cold_start_api() {
+  scripts/build.sh test/fake/fake-api-server >&2
+  local served=$lists/served
+  mkdir -p "$served"
+  mkfifo "$served/url"
+  build/test/fake/fake-api-server --port 0 --tls-dir "$served" --load "$lists/$1x$2"/*.json >"$served/url" &
+  server=$!
+  read -r <"$served/url"
+  $outside cold_start_api "${options[@]}" --kubeconfig "$served/kubeconfig"
+  kill "$server"
+  wait "$server" || true
+  server=
+  rm -r "$served"
+}
+
 # On fresh machines: the floor, and ours beside it.
 rollout_in_vm() {
   local floor
@@ -73,6 +90,9 @@ if chosen cold_start; then
   for size in $sizes; do of "$size" 10 && $outside cold_start "${options[@]}"; done
   for size in $sizes; do of "$size" 10 && cold_start_in_vm; done
   for size in $sizes; do of "$size" 10 && cold_start_in_vm --routed; done
+fi
+if chosen cold_start_api; then
+  for size in 1000 10000; do of "$size" 10 && cold_start_api "$size" 10; done
 fi
 if chosen change; then
   # Of UDP outside, because the null kernel knows no connections to wait for.
