@@ -77,11 +77,14 @@ cold_start_api() {
   rm -r "$served"
 }
 
-# On fresh machines: the floor, and ours beside it.
+# On fresh machines: the quickest floor, and then ours each time beside it.
 rollout_in_vm() {
-  local floor
-  floor=$(in_vm floor_rollout "${options[@]}" 2>/dev/null | value_of rollout.floor)
-  in_vm rollout "${options[@]}" --floor "$floor"
+  local floor=999 one turn
+  for ((turn = 0; turn < repeat; ++turn)); do
+    one=$(in_vm floor_rollout "${options[@]}" 2>/dev/null | value_of rollout.floor)
+    floor=$(jq -n "[$floor, $one] | min")
+  done
+  for ((turn = 0; turn < repeat; ++turn)); do in_vm rollout "${options[@]}" --floor "$floor"; done
 }
 
 if chosen decode; then of 10000 10 && $outside decode "${options[@]}"; fi
