@@ -1,5 +1,5 @@
-// Requests to health check ports, whose HTTP is our own; the other ports' is httplib's. The first byte says where the
-// pieces end in which a request comes. Run as scripts/fuzz.sh does.
+// The HTTP that is read without httplib: requests to health check ports, and the answer of another proxy. The first
+// byte says where the pieces end in which a request comes. Run as scripts/fuzz.sh does.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include <string>
 
 #include "daemon/serve/health_check_answer.hpp"
+#include "daemon/serve/other_proxy.hpp"
 
 using namespace ipvsd;
 
@@ -39,5 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(state_in_pieces(text, 1U + data[0]) == whole || text.size() >= request_limit);
   const ObjectKey service{"ns", std::string(text)};
   check(health_check_answer({service, 1, true}, {}, true).ends_with("\r\n\r\n"));
+  const auto mode = proxy_mode_of(text);
+  check(mode.size() <= 32 && mode.find_first_not_of("abcdefghijklmnopqrstuvwxyz") == std::string::npos);
   return 0;
 }

@@ -30,14 +30,27 @@ void listing(IpSet set, std::string_view text) {
   }
 }
 
-// All that read a saved text agree on whether it is one, and nothing in it escapes from a line of the removal.
+// Whatever is saved, what goes to iptables-restore takes away from our chains and jumps, and does no more.
+void removal(std::string_view text) {
+  while (!text.empty()) {
+    const auto line = text.substr(0, text.find('\n'));
+    check(line.size() < text.size());
+    text.remove_prefix(line.size() + 1);
+    const auto is = [&](std::string_view start) { return line.starts_with(start); };
+    check(is("*") || is(":KUBE-") || is("-X KUBE-") || is("-D ") || line == "COMMIT");
+    check(!is("-D ") || line.find(" -j KUBE-") != std::string_view::npos);
+  }
+}
+
+// All that read a saved text agree on whether it is one.
 void saved(const Rules& ours, std::string_view text) {
   const auto tables = parse_save(text);
   const auto compared = audit(ours, text);
   check(tables.has_value() == compared.has_value());
   for (const auto what : {Removal::everything, Removal::own}) {
-    const auto removal = removal_text(text, what);
-    check(tables.has_value() == removal.has_value());
+    const auto removed = removal_text(text, what);
+    check(tables.has_value() == removed.has_value());
+    if (removed) removal(*removed);
   }
   if (!tables) return check(tables.error().code == Errc::malformed);
   check(compared->clean() || !compared->difference.empty() || !compared->missing_jumps.empty());
