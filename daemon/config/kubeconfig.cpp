@@ -206,7 +206,11 @@ Result<void> read_user(const Kubeconfig& file, const YamlNode& user, ApiAccess& 
 Result<ApiAccess> read_kubeconfig(const std::string& path) {
   const auto text = read_small_file(path, yaml_size_limit);
   if (!text) return fail(text.error().within("kubeconfig"));
-  const auto document = parse_yaml(*text);
+  return parse_kubeconfig(*text, path);
+}
+
+Result<ApiAccess> parse_kubeconfig(std::string_view text, const std::string& path) {
+  const auto document = parse_yaml(text);
   const auto at = [&](const YamlError& error) {
     return fail(Errc::malformed, fmt::format("{}:{}: {}", path, error.line, error.what));
   };

@@ -34,6 +34,8 @@ struct ApiAccess {
 // Reads the current context of a kubeconfig file (clientcmd/api/v1 Config). exec and auth-provider users are refused
 // (unsupported) with what to do instead. Relative paths are relative to the file. Errors name file:line and field.
 [[nodiscard]] Result<ApiAccess> read_kubeconfig(const std::string& path);
+// The same of a text that was read from there. Pure.
+[[nodiscard]] Result<ApiAccess> parse_kubeconfig(std::string_view text, const std::string& path);
 
 // Puts the server of a URL ("https://host:6443/prefix") in place of the one in `access`: --master. Error: malformed.
 [[nodiscard]] Result<void> set_server(ApiAccess& access, std::string_view url);

@@ -57,15 +57,6 @@ std::string exchange(const Fd& fd, const std::string& request, Clock::time_point
   return answer;
 }
 
-// "ipvs", if this is an answer to /proxyMode that names a mode; else "".
-std::string mode_of(const std::string& answer) {
-  const auto end = answer.find("\r\n\r\n");
-  if (!answer.starts_with("HTTP/1.") || answer.substr(8, 4) != " 200" || end == std::string::npos) return {};
-  const auto body = answer.substr(end + 4, 32);
-  const bool word = std::all_of(body.begin(), body.end(), [](char c) { return c >= 'a' && c <= 'z'; });
-  return word ? body : std::string();
-}
-
 std::optional<std::string> running_kube_proxy() {
   for (const auto& [pid, name] : proxy_processes())
     if (name == "kube-proxy") return fmt::format("kube-proxy runs here (process {})", pid);
@@ -73,6 +64,16 @@ std::optional<std::string> running_kube_proxy() {
 }
 
 }  // namespace
+
+std::string proxy_mode_of(std::string_view answer) {
+  constexpr std::string_view line = "HTTP/1.? 200";
+  const auto end = answer.find("\r\n\r\n");
+  if (end == std::string_view::npos || end < line.size()) return {};
+  if (!answer.starts_with("HTTP/1.") || answer.substr(8, 4) != " 200") return {};
+  const auto body = answer.substr(end + 4, 32);
+  const bool word = std::all_of(body.begin(), body.end(), [](char c) { return c >= 'a' && c <= 'z'; });
+  return word ? std::string(body) : std::string();
+}
 
 std::vector<Probe> other_proxy_probes(const Config& config) {
   const auto ipv4_loopback = *IpAddress::parse("127.0.0.1");
@@ -98,7 +99,7 @@ std::optional<std::string> ask_probes(const std::vector<Probe>& probes, std::chr
     const auto answer = exchange(
         fd, fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", probe.path, address), deadline);
     if (!answer.starts_with("HTTP/1.")) return fmt::format("{} accepts connections, but gives no HTTP answer", address);
-    const auto mode = probe.path == "/proxyMode" ? mode_of(answer) : std::string();
+    const auto mode = probe.path == "/proxyMode" ? proxy_mode_of(answer) : std::string();
     return mode.empty() ? fmt::format("{} answers", address) : fmt::format("{} answers (proxyMode {})", address, mode);
   }
   return {};

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "daemon/config/config.hpp"
@@ -18,6 +19,9 @@ struct Probe {
 
 // kube-proxy's default addresses on loopback, and the configured ones (a wildcard becomes loopback of its family).
 [[nodiscard]] std::vector<Probe> other_proxy_probes(const Config& config);
+
+// "ipvs", if this is an answer to /proxyMode that names a mode; else "". Pure.
+[[nodiscard]] std::string proxy_mode_of(std::string_view answer);
 
 // Asks each in turn, at most `each` per question. The first that accepts a connection is described:
 // "127.0.0.1:10249 answers (proxyMode iptables)". A refused connection, or none in time, means that nobody is there. To

@@ -29,7 +29,7 @@ class JsonWriter final : public YAML::EventHandler {
   JsonWriter(JsonDocument& document, std::size_t& budget, const std::stop_token& stop)
       : document_(document), budget_(budget), stop_(stop) {}
 
-  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentStart(const YAML::Mark& mark) override { start_ = mark; }
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { scalar(mark, anchor, "null", "null"); }
@@ -70,6 +70,8 @@ class JsonWriter final : public YAML::EventHandler {
     open(mark, tag, anchor, '{');
   }
   void OnMapEnd() override { close('}'); }
+
+  [[nodiscard]] const YAML::Mark& start() const { return start_; }
 
  private:
   struct Level {
@@ -157,6 +159,7 @@ class JsonWriter final : public YAML::EventHandler {
   JsonDocument& document_;
   std::size_t& budget_;
   const std::stop_token& stop_;
+  YAML::Mark start_;
   std::vector<Level> levels_;
   std::string path_;
   std::unordered_map<YAML::anchor_t, std::pair<std::size_t, std::size_t>> anchors_;  // begin and size in the JSON
@@ -183,10 +186,13 @@ Result<std::vector<JsonDocument>> yaml_to_json(std::string_view text, const std:
   try {
     std::istringstream in{std::string(text)};
     YAML::Parser parser(in);
-    for (;;) {
+    for (int last = -1;;) {
       JsonDocument document;
       JsonWriter writer(document, budget, stop);
       if (!parser.HandleNextDocument(writer)) break;
+      // A comma that begins a document the parser never takes: it gives an empty document there for ever.
+      if (writer.start().pos <= last) throw YAML::ParserException(writer.start(), "not where a value can begin");
+      last = writer.start().pos;
       if (!document.json.empty() && document.json != "null") documents.push_back(std::move(document));
     }
   } catch (const Stopped&) {

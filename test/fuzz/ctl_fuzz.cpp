@@ -1,7 +1,6 @@
 // kube-ipvsctl's readers of bytes from outside: captures, the kernel's connections, rules, answers of the daemon's
 // socket, selectors, keys of a terminal. The first byte chooses.
-//   build as decode_fuzz.cpp says, target test/fuzz/ctl_fuzz
-//   build-fuzz/test/fuzz/ctl_fuzz test/fuzz/corpus/ctl -max_total_time=30
+// Run as scripts/fuzz.sh does.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

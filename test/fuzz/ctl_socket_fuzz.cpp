@@ -1,5 +1,6 @@
 // Both ends of the ctl socket: a request as the daemon reads it, an answer as kube-ipvsctl does, and the rules that
-// explain walks. The first byte chooses which, the second where pieces end. Built as decode_fuzz is.
+// explain walks. The first byte chooses which, the second where pieces end.
+// Run as scripts/fuzz.sh does.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>

@@ -1,7 +1,5 @@
 // Bytes from outside through everything that reads them. The first byte chooses what, the second where pieces end.
-//   CXX=clang++ meson setup build-fuzz -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false \
-//     -Dcpp_args=-fsanitize=fuzzer-no-link && ninja -C build-fuzz test/fuzz/decode_fuzz
-//   build-fuzz/test/fuzz/decode_fuzz CORPUS
+// Run as scripts/fuzz.sh does.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -9,6 +7,7 @@
 
 #include "daemon/source/decode.hpp"
 #include "daemon/source/manifest_file.hpp"
+#include "daemon/source/service_cidrs.hpp"
 
 using namespace ipvsd;
 
@@ -44,6 +43,13 @@ List read_list(std::string_view text, std::size_t piece) {
   return list;
 }
 
+void manifest(std::string_view name, std::string_view text) {
+  const auto file = read_manifest(name, text);
+  if (!file) return check(file.error().code == Errc::malformed);
+  for (const auto& entry : file->entries)
+    check(entry.object ? key_of(*entry.object) == entry.key : !file->problems.empty());
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -52,7 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t piece = 1U + data[1];
   Decoder decoder;
   const auto kind = static_cast<Kind>(data[0] % 3);
-  switch (data[0] / 3 % 5) {
+  switch (data[0] / 3 % 6) {
     case 0: check_object(kind, decoder.object(kind, text)); break;
     case 1:
       if (const auto frame = decoder.watch_frame(kind, text); frame && frame->object)
@@ -60,7 +66,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 2: check(read_list(text, piece) == read_list(text, text.size() + 1)); break;
     case 3: (void)decoder.status_text(text); break;
-    default: (void)read_manifest(data[1] % 2 == 0 ? "x.yaml" : "x.json", text); break;
+    case 4: manifest(data[1] % 2 == 0 ? "x.yaml" : "x.json", text); break;
+    default: (void)decode_service_cidrs(text); break;
   }
   return 0;
 }

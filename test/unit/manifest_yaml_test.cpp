@@ -104,6 +104,12 @@ TEST_CASE("YAML that is refused says where") {
   CHECK_FALSE(yaml_to_json(yaml));
 }
 
+TEST_CASE("a comma that begins a document is refused, and not read for ever") {
+  CHECK(json(", x") == "line 1: not where a value can begin");
+  CHECK(json("a: b\n---\n, x") == "line 3: not where a value can begin");
+  CHECK(json("---\n---\na: b\n---\n---\n- c\n") == R"({"a":"b"} | ["c"])");
+}
+
 TEST_CASE("aliases cannot blow a file up") {
   std::string yaml = "a0: &a0 [xxxxxxxxxx,xxxxxxxxxx,xxxxxxxxxx,xxxxxxxxxx]\n";
   for (int i = 1; i < 30; ++i) {

@@ -203,6 +203,16 @@ TEST_CASE("which addresses are asked for another proxy") {
   CHECK(probes[2].address.to_string() == "[::1]:10256");
 }
 
+TEST_CASE("an answer of any length that is none of a proxy's names no mode") {
+  const std::string whole = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nipvs";
+  CHECK(proxy_mode_of(whole) == "ipvs");
+  const auto body = whole.find("ipvs");
+  for (std::size_t size = 0; size <= body; ++size) CHECK(proxy_mode_of(whole.substr(0, size)).empty());
+  for (const auto* answer : {"HTTP/1.", "HTTP/1.\r\n\r\n", "HTTP/1.1\r\n\r\n 200ipvs", "HTTP/1.1 404\r\n\r\nipvs",
+                             "HTTP/1.1 200\r\n\r\nIPVS", "SSH-2.0-x 200\r\n\r\nipvs"})
+    CHECK(proxy_mode_of(answer).empty());
+}
+
 TEST_CASE("another proxy is found by its answer") {
   const Metrics metrics("test");
   MetricsServer server(ephemeral, metrics, "{}");
