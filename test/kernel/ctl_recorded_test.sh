@@ -103,12 +103,13 @@ watch_tells() {
   [ $status = 0 ] && [ "$(grep -c '^{' "$work/watch")" = 1 ] && file_says watch "$details"
 }
 
-page_at() { curl -sf "http://127.0.0.1:18080/api/$1"; }
+page_at() { curl -sS "http://127.0.0.1:18080/api/$1"; }
 page_is_right() {
   local name
   page_at services >"$work/page" || return 1
   diff <(grep -v ' weight ' "$work/wanted") <(of_answers all <"$work/page") || return 1
   for name in $(sed 's/ .*//' "$work/wanted" | sort -u); do page_at "endpoints?service=$name"; done >"$work/page"
+  cat "$work/page"
   diff "$work/wanted" <(of_answers all <"$work/page")
 }
 page_without_daemon() {
