@@ -59,7 +59,14 @@ _kube_ipvsctl() {{
   fi
   case $current in
     -*) COMPREPLY=($(compgen -W "$options" -- "$current")) ;;
-    *) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
+    *)
+      COMPREPLY=($(compgen -W "$words" -- "$current"))
+      # A name without its namespace.
+      if [ ${{#COMPREPLY[@]}} = 0 ] && [ -n "$current" ]; then
+        local word
+        for word in $words; do [[ $word != */"$current"* ]] || COMPREPLY+=("$word"); done
+      fi
+      ;;
   esac
 }}
 complete -o default -F _kube_ipvsctl kube-ipvsctl
@@ -87,7 +94,7 @@ _kube_ipvsctl() {{
     case $line[2] in
 {}    esac
   fi
-  if [[ $PREFIX == -* ]]; then compadd -- $options; else compadd -- $words || _files; fi
+  if [[ $PREFIX == -* ]]; then compadd -- $options; else compadd -- $words || compadd -M 'l:|=*' -- $words || _files; fi
 }}
 compdef _kube_ipvsctl kube-ipvsctl
 )",

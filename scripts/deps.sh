@@ -7,7 +7,7 @@ build="g++ meson ninja-build pkg-config cmake
   libnl-3-dev libnl-genl-3-dev libnl-route-3-dev libipset-dev libcpp-httplib-dev libssl-dev libyaml-cpp-dev
   libsimdjson-dev libcli11-dev libspdlog-dev libfmt-dev libexpected-dev prometheus-cpp-dev nlohmann-json3-dev"
 test="catch2 chromium groff-base clang-14 libclang-rt-14-dev python3 python3-yaml
-  curl jq strace tcpdump iputils-ping util-linux coreutils
+  zsh fish curl jq strace tcpdump iputils-ping util-linux coreutils
   golang-go golang-github-masterminds-sprig-dev golang-k8s-sigs-yaml-dev python3-jsonschema lintian"
 run="ipset ipvsadm iptables conntrack iproute2 kmod procps ca-certificates"
 image="mmdebstrap ca-certificates"

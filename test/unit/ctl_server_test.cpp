@@ -100,7 +100,8 @@ class Daemon {
   FakeKernel kernel;
   Policy policy{{"rr", 0}, "here"};
   Reconciler reconciler{kernel, policy, std::nullopt, 1, [](const std::string&) {}};
-  Questions questions{[] {}};
+  std::atomic<int> asked = 0;  // questions: each is a turn of the loop
+  Questions questions{[this] { ++asked; }};
   HealthState health{Moment::now()};
   CtlFacts facts{"1.2.3",
                  policy,
@@ -221,6 +222,55 @@ TEST_CASE("the socket serves the objects, the configuration and the status") {
   const auto unknown = ctl::ask_daemon(daemon.path, "/v1/secrets");
   REQUIRE_FALSE(unknown);
   CHECK(unknown.error().code == Errc::not_found);
+}
+
+TEST_CASE("what a client asks costs the loop a fixed number of bounded pieces") {
+  std::vector<Object> objects;
+  for (int i = 0; i < 100; ++i)
+    objects.emplace_back(cluster_ip_service("s" + std::to_string(i), "10.97.0." + std::to_string(i + 1)));
+  Daemon daemon(objects);
+  const auto respond = ctl_resources(daemon.facts, daemon.questions);
+  for (int round = 0; round < 20; ++round) {
+    daemon.asked = 0;
+    auto answer = respond({"/v1/objects", {}});
+    REQUIRE(answer.status == 200);
+    CHECK(daemon.asked == 1);  // the names alone
+    std::vector<std::size_t> services;
+    while (const auto piece = answer.more()) {
+      std::size_t count = 0;
+      for (auto at = piece->find(R"("kind":"Service")"); at != std::string::npos;
+           at = piece->find(R"("kind":"Service")", at + 1))
+        ++count;
+      services.push_back(count);
+    }
+    CHECK(services == std::vector<std::size_t>{32, 32, 32, 4, 0});  // and the list's end, which asks nothing
+    CHECK(daemon.asked == 5);
+    CHECK(respond({"/v1/status", {}}).status == 200);
+    CHECK(daemon.asked == 6);
+    CHECK(respond({"/v1/config", {}}).status == 200);
+    CHECK(daemon.asked == 6);
+  }
+}
+
+TEST_CASE("of all who ask at once the loop answers one in a turn") {
+  constexpr int askers = 5;
+  std::atomic<int> asked = 0;
+  std::atomic<int> answered = 0;
+  Questions questions([&] { ++asked; });
+  std::vector<std::thread> threads;
+  for (int i = 0; i < askers; ++i)
+    threads.emplace_back([&] { (void)questions.ask([&](const LoopView&) { return ++answered; }); });
+  while (asked < askers) std::this_thread::yield();
+  FakeKernel kernel;
+  const Reconciler reconciler{kernel, {{"rr", 0}, "here"}, std::nullopt, 1, [](const std::string&) {}};
+  const LoopView view{reconciler, Moment::now(), Moment::now(), true};
+  for (int turn = 1; turn <= askers; ++turn) {
+    CHECK(questions.answer_one(view) == (turn < askers));
+    CHECK(answered == turn);
+  }
+  CHECK_FALSE(questions.answer_one(view));
+  CHECK(answered == askers);
+  for (auto& thread : threads) thread.join();
 }
 
 TEST_CASE("what could not be written is told with its Service") {
