@@ -106,11 +106,11 @@ watch_tells() {
 page_at() { curl -sS "http://127.0.0.1:18080/api/$1"; }
 page_is_right() {
   local name
-  page_at services >"$work/page" || return 1
-  diff <(grep -v ' weight ' "$work/wanted") <(of_answers all <"$work/page") || return 1
-  for name in $(sed 's/ .*//' "$work/wanted" | sort -u); do page_at "endpoints?service=$name"; done >"$work/page"
-  cat "$work/page"
-  diff "$work/wanted" <(of_answers all <"$work/page")
+  page_at services >"$work/answer" || return 1
+  diff <(grep -v ' weight ' "$work/wanted") <(of_answers all <"$work/answer") || return 1
+  for name in $(sed 's/ .*//' "$work/wanted" | sort -u); do page_at "endpoints?service=$name"; done >"$work/answer"
+  cat "$work/answer"
+  diff "$work/wanted" <(of_answers all <"$work/answer")
 }
 page_without_daemon() {
   [ "$(curl -s -o "$work/status" -w '%{http_code}' http://127.0.0.1:18080/api/status)" = 404 ] &&
@@ -130,7 +130,7 @@ for scenario in "$recorded"/{03-loadbalancer,11-dual-stack,12-sctp}; do
     "$ctl" status --socket "$work/none.sock"
   run page named ui --listen 127.0.0.1:18080
   must "$name: the page is served" within 20 file_says page '^http://127.0.0.1:18080/$'
-  check "$name: the page's Services and endpoints" page_is_right
+  check "$name: the page's Services and endpoints" within 10 page_is_right
   check "$name: the page knows that there is no daemon" page_without_daemon
   kill "$started"
   wait "$started"
