@@ -133,7 +133,7 @@ void Ledger::claim(const Owner& owner, Frontend frontend) {
     return std::tie(owner.created, *owner.key) < std::tie(c.owner->created, *c.owner->key);
   });
   row.protocol = frontend.protocol;
-  row.own_destinations();
+  if (place == row.claims.begin()) row.own_destinations();
   const auto placed = row.claims.insert(
       place, {&owner, std::move(frontend.server), std::move(frontend.destinations), frontend.outside});
   if (placed == row.claims.begin()) touch_server(key, row);

@@ -285,7 +285,7 @@ bool Reconciler::audit(std::size_t servers, std::size_t sets) {
   audit_position_ = audit_set_ = 0;
   audit_servers_.clear();
   ++counters_.audits;
-  routes_stale_ = !ledger_.routes().present().empty() || !policy_.routed_cidrs.empty();
+  routes_stale_ = routes_stale_ || !ledger_.routes().present().empty() || !policy_.routed_cidrs.empty();
   for (const auto& [key, ports] : marks_.refused()) cluster_.touch(key);  // by now there may be marks again
   return true;
 }
@@ -318,13 +318,12 @@ bool Reconciler::audit_piece(IpSet set) {
 }
 
 bool Reconciler::idle() const {
-  return first_sync_done_ && cluster_.touched() == 0 && ledger_.settled() && retries_.entries().empty() &&
-         !unprepared_ && !addresses_stale_;
+  return first_sync_done_ && cluster_.touched() == 0 && ledger_.settled() && retries_.entries().empty() && !must_look();
 }
 
 std::optional<Instant> Reconciler::next_retry() const {
   const auto due = retries_.next_due();
-  const bool look = first_sync_done_ && (unprepared_ || addresses_stale_);
+  const bool look = first_sync_done_ && must_look();
   return look && (!due || next_prepare_ < *due) ? next_prepare_ : due;
 }
 

@@ -83,6 +83,8 @@ class Reconciler {
   [[nodiscard]] const ClusterState& cluster() const { return cluster_; }
 
  private:
+  // The kernel is to be prepared or listed (again), at next_prepare_ at the earliest.
+  [[nodiscard]] bool must_look() const { return unprepared_ || addresses_stale_ || routes_stale_; }
   [[nodiscard]] Result<void> observe_addresses();
   void prepare_again(Instant now);
   void refresh_view(Instant now);

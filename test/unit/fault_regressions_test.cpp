@@ -23,6 +23,7 @@ class Forgetful final : public Kernel {
   explicit Forgetful(FakeKernel& inner) : inner_(inner) {}
   bool dump_leaves_servers_out = false;
   int failing_address_lists = 0;
+  int failing_route_lists = 0;
   bool sees_no_server = false;
 
   Result<void> prepare() override { return inner_.prepare(); }
@@ -45,7 +46,10 @@ class Forgetful final : public Kernel {
     if (failing_address_lists > 0 && failing_address_lists-- > 0) return fail(Errc::interrupted, "fault");
     return inner_.addresses();
   }
-  Result<std::vector<LocalRoute>> routes() override { return inner_.routes(); }
+  Result<std::vector<LocalRoute>> routes() override {
+    if (failing_route_lists > 0 && failing_route_lists-- > 0) return fail(Errc::interrupted, "fault");
+    return inner_.routes();
+  }
   int notification_fd() const override { return inner_.notification_fd(); }
   std::vector<Notification> notifications() override { return inner_.notifications(); }
 
@@ -84,6 +88,34 @@ TEST_CASE("addresses that could not be listed are listed again, without anything
   REQUIRE(retry);
   CHECK(*retry > node.now);
   (void)node.reconciler->step(*retry);
+  CHECK(fake.text() == before);
+  CHECK_FALSE(node.reconciler->next_retry());
+}
+
+TEST_CASE("routes that could not be listed are listed again, without anything else happening") {
+  FakeKernel fake;
+  fake.add_node_address("eth0", "192.168.77.2", 24);
+  Forgetful kernel(fake);
+  auto policy = plain_policy();
+  policy.routed_cidrs = {*Cidr::parse("10.96.0.0/16")};
+  SimulatedNode node(kernel, policy);
+  node.apply(cluster_ip_service("web", "10.96.0.1"));
+  node.start();
+  const auto before = fake.text();
+  const auto routes = *fake.routes();
+  REQUIRE(routes.size() == 1);
+  fake.foreign({Verb::remove, routes.front()});
+  REQUIRE(fake.text() != before);
+  kernel.failing_route_lists = 1;
+  for (const auto& notification : kernel.notifications()) node.reconciler->notice(notification);
+  (void)node.reconciler->step(node.now);
+  CHECK(fake.text() != before);
+  CHECK_FALSE(node.reconciler->idle());
+  const auto retry = node.reconciler->next_retry();
+  REQUIRE(retry);
+  CHECK(*retry > node.now);
+  node.now = *retry;
+  node.settle();
   CHECK(fake.text() == before);
   CHECK_FALSE(node.reconciler->next_retry());
 }
