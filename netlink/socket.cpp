@@ -17,6 +17,9 @@ namespace {
 constexpr int receive_buffer = 8 << 20;
 constexpr std::size_t datagram_limit = 256U << 10;
 
+// MAX_ERRNO (include/linux/err.h): what is beyond is no errno.
+constexpr std::int32_t max_errno = 4095;
+
 Errc errc_of_nl(int nl_error) {
   switch (-nl_error) {
     case NLE_PERM:
@@ -30,7 +33,8 @@ Errc errc_of_nl(int nl_error) {
 
 int error_of(const Message& message) {
   const auto error = load<std::int32_t>(message.payload);
-  return error && *error < 0 ? -*error : 0;
+  if (!error || *error >= 0) return 0;
+  return *error < -max_errno ? EPROTO : -*error;
 }
 
 void Socket::Close::operator()(nl_sock* socket) const { ::nl_socket_free(socket); }

@@ -95,7 +95,8 @@ class Socket {
   bool stale_ = false;  // answers to an earlier batch may still lie in the receive buffer
 };
 
-// The errno of an NLMSG_ERROR or NLMSG_DONE message as a positive number, 0 for an acknowledgement.
+// The errno of an NLMSG_ERROR or NLMSG_DONE message as a positive number, 0 for an acknowledgement; EPROTO for a code
+// that is no errno.
 [[nodiscard]] int error_of(const Message& message);
 
 }  // namespace ipvsd::nl

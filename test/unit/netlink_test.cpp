@@ -5,6 +5,8 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <cerrno>
+#include <limits>
 #include <random>
 
 #include "netlink/ipvs_codec.hpp"
@@ -120,6 +122,18 @@ TEST_CASE("truncated and scrambled messages are refused or read, never more") {
   CHECK_FALSE(decode_virtual_server({}));
   CHECK_FALSE(decode_destination({}, Family::ipv4));
   CHECK_FALSE(decode_address({}));
+}
+
+TEST_CASE("the code of an answer is an errno, whatever the answer says") {
+  const auto code = [](std::int32_t error) {
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(&error);
+    return error_of({{}, Bytes(bytes, sizeof error)});
+  };
+  CHECK(code(0) == 0);
+  CHECK(code(-ENOENT) == ENOENT);
+  CHECK(code(12) == 0);  // NLMSG_DONE of some dumps carries a length
+  CHECK(code(-4096) == EPROTO);
+  CHECK(code(std::numeric_limits<std::int32_t>::min()) == EPROTO);
 }
 
 TEST_CASE("routes are ours by their protocol, and read whole or not at all") {
