@@ -34,7 +34,9 @@ class ClusterState {
   // those that changed after they had been taken before, so that nobody waits behind a cold start or a change of the
   // node.
   [[nodiscard]] std::optional<ObjectKey> take_touched();
-  [[nodiscard]] std::size_t touched() const { return urgent_.size() + changed_.size() + queue_.size(); }
+  [[nodiscard]] std::size_t touched() const { return pressing() + queue_.size(); }
+  // Of these, those that go before the others.
+  [[nodiscard]] std::size_t pressing() const { return urgent_.size() + changed_.size(); }
   // After a change of the node, everything.
   void touch_all();
   // One, if it is known.

@@ -69,23 +69,38 @@ void Ledger::ServerRow::set_destinations(std::vector<Destination> found) {
 // --- desired --------------------------------------------------------------------------------------------------------
 
 template <class Key>
-void Ledger::count(std::unordered_map<Key, CountedRow>& rows, std::vector<Key>& dirty, const Key& key, int change) {
-  CountedRow& row = rows[key];
+void Ledger::count(Counted<Key>& rows, const Key& key, int change) {
+  auto& entry = *rows.try_emplace(key).first;
+  CountedRow& row = entry.second;
   const bool before = row.claims > 0;
   row.claims = static_cast<std::uint32_t>(static_cast<int>(row.claims) + change);
   row.inherited = row.inherited && row.claims == 0;
   row.ours = row.ours || row.claims > 0;  // whoever made it: it serves one of our Services now
-  if (before != (row.claims > 0)) touch_counted(dirty, key, row);
+  if (before != (row.claims > 0)) touch(entry);
+}
+
+// Both sorted. Rows of what stays are not looked at.
+template <class Key>
+void Ledger::recount(Counted<Key>& rows, const std::vector<Key>& before, const std::vector<Key>& now) {
+  auto was = before.begin();
+  auto is = now.begin();
+  while (was != before.end() || is != now.end()) {
+    if (was == before.end() || (is != now.end() && *is < *was)) {
+      count(rows, *is++, +1);
+    } else if (is == now.end() || *was < *is) {
+      count(rows, *was++, -1);
+    } else {
+      ++was;
+      ++is;
+    }
+  }
 }
 
 void Ledger::contribute(const Service& service, Contribution contribution) {
   const auto [entry, added] = owners_.try_emplace(service.key);
   Owner& owner = entry->second;
-  // Counted up before counted down, so that what stays never reaches zero.
-  for (const auto& address : contribution.addresses) count(addresses_, dirty_addresses_, address, +1);
-  for (const auto& set_entry : contribution.entries) count(entries_, dirty_entries_, set_entry, +1);
-  for (const auto& address : owner.addresses) count(addresses_, dirty_addresses_, address, -1);
-  for (const auto& set_entry : owner.entries) count(entries_, dirty_entries_, set_entry, -1);
+  recount(addresses_, owner.addresses, contribution.addresses);
+  recount(entries_, owner.entries, contribution.entries);
 
   if (!added && owner.created != service.created)  // deleted and created anew: its claims lose their age
     for (const auto& key : std::exchange(owner.servers, {})) unclaim(owner, key);
@@ -101,21 +116,36 @@ void Ledger::contribute(const Service& service, Contribution contribution) {
     if (!std::binary_search(keys.begin(), keys.end(), key)) unclaim(owner, key);
   owner.servers = std::move(keys);
   for (auto& frontend : contribution.frontends) claim(owner, std::move(frontend));
+  take_out(owner);
 }
 
 void Ledger::withdraw(const ObjectKey& service) {
   const auto entry = owners_.find(service);
   if (entry == owners_.end()) return;
   const Owner& owner = entry->second;
-  for (const auto& address : owner.addresses) count(addresses_, dirty_addresses_, address, -1);
-  for (const auto& set_entry : owner.entries) count(entries_, dirty_entries_, set_entry, -1);
+  recount(addresses_, owner.addresses, {});
+  recount(entries_, owner.entries, {});
   for (const auto& key : owner.servers) unclaim(owner, key);
+  take_out(owner);
   owners_.erase(entry);
 }
 
+// What of the Service was put off is planned with what has just changed: a part of it alone could bind an address
+// before its virtual server stands.
+void Ledger::take_out(const Owner& owner) {
+  if (put_off_.empty()) return;
+  const auto take = [this](auto& rows, const auto& keys) {
+    for (const auto& key : keys)
+      if (const auto entry = rows.find(key); entry != rows.end() && entry->second.waits == Waits::later) touch(*entry);
+  };
+  take(servers_, owner.servers);
+  take(addresses_, owner.addresses);
+  take(entries_, owner.entries);
+}
+
 void Ledger::claim(const Owner& owner, Frontend frontend) {
-  const VirtualServerKey key = frontend.server.key;
-  ServerRow& row = servers_[key];
+  auto& entry = *servers_.try_emplace(frontend.server.key).first;
+  ServerRow& row = entry.second;
   row.inherited = false;
   auto held = std::find_if(row.claims.begin(), row.claims.end(), [&](const Claim& c) { return c.owner == &owner; });
   if (held != row.claims.end()) {
@@ -126,7 +156,7 @@ void Ledger::claim(const Owner& owner, Frontend frontend) {
     held->server = std::move(frontend.server);
     held->destinations = std::move(frontend.destinations);
     held->outside = frontend.outside;
-    if (held == row.claims.begin()) touch_server(key, row);
+    if (held == row.claims.begin()) touch(entry);
     return;
   }
   const auto place = std::find_if(row.claims.begin(), row.claims.end(), [&](const Claim& c) {
@@ -136,38 +166,37 @@ void Ledger::claim(const Owner& owner, Frontend frontend) {
   if (place == row.claims.begin()) row.own_destinations();
   const auto placed = row.claims.insert(
       place, {&owner, std::move(frontend.server), std::move(frontend.destinations), frontend.outside});
-  if (placed == row.claims.begin()) touch_server(key, row);
+  if (placed == row.claims.begin()) touch(entry);
   if (row.claims.size() < 2) return;
-  contested_.insert(key);
+  contested_.insert(entry.first);
   const bool wins = placed == row.claims.begin();
-  new_conflicts_.push_back({key, *row.claims[0].owner->key, wins ? *row.claims[1].owner->key : *owner.key});
+  new_conflicts_.push_back({entry.first, *row.claims[0].owner->key, wins ? *row.claims[1].owner->key : *owner.key});
 }
 
 void Ledger::unclaim(const Owner& owner, const VirtualServerKey& key) {
-  ServerRow& row = servers_.at(key);
+  auto& entry = *servers_.find(key);
+  ServerRow& row = entry.second;
   const bool was_first = row.claims.front().owner == &owner;
   if (was_first) row.own_destinations();
   std::erase_if(row.claims, [&](const Claim& c) { return c.owner == &owner; });
-  if (was_first) touch_server(key, row);
+  if (was_first) touch(entry);
   if (row.claims.size() < 2) contested_.erase(key);
 }
 
-void Ledger::touch_server(const VirtualServerKey& key, ServerRow& row) {
-  if (std::exchange(row.dirty, true)) return;
-  dirty_servers_.push_back(key);
+template <class Map, class Key>
+void Ledger::touch_known(Map& rows, const Key& key) {
+  if (const auto entry = rows.find(key); entry != rows.end()) touch(*entry);
 }
 
 void Ledger::touch(const ObjectId& id) {
   if (const auto* key = std::get_if<VirtualServerKey>(&id)) {
-    if (const auto row = servers_.find(*key); row != servers_.end()) touch_server(*key, row->second);
+    touch_known(servers_, *key);
   } else if (const auto* bound = std::get_if<BoundAddress>(&id)) {
-    if (const auto row = addresses_.find(bound->address); row != addresses_.end())
-      touch_counted(dirty_addresses_, bound->address, row->second);
+    touch_known(addresses_, bound->address);
   } else if (const auto* route = std::get_if<Cidr>(&id)) {
     routes_.touch(*route);
   } else {
-    const auto& entry = std::get<SetEntry>(id);
-    if (const auto row = entries_.find(entry); row != entries_.end()) touch_counted(dirty_entries_, entry, row->second);
+    touch_known(entries_, std::get<SetEntry>(id));
   }
 }
 
@@ -177,10 +206,10 @@ void Ledger::observed(const KernelState& state, const std::unordered_set<Virtual
   std::unordered_set<IpAddress> ours;
   for (const auto& entry : state.entries) {
     if (entry.set.kind == SetKind::outside) {
-      ServerRow& row = servers_[frontend_of(entry)];
-      row.ours = row.inherited = true;
-      observed_outside(frontend_of(entry), row, entry.mark);
-      inherited_servers_.push_back(frontend_of(entry));
+      auto& server = *servers_.try_emplace(frontend_of(entry)).first;
+      server.second.ours = server.second.inherited = true;
+      observed_outside(server, entry.mark);
+      inherited_servers_.push_back(server.first);
       continue;
     }
     CountedRow& row = entries_[entry];
@@ -218,23 +247,24 @@ bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedV
     row.actual.reset();
     row.set_destinations({});
     draining_.erase(key);
-    if (differs) touch_server(key, row);
-    forget_if_empty(key);  // it was in doubt, and never came to be
+    if (differs) touch(*known);
+    forget_if_empty(*known);  // it was in doubt, and never came to be
     return differs;
   }
-  ServerRow& row = servers_[key];
+  auto& entry = *servers_.try_emplace(key).first;
+  ServerRow& row = entry.second;
   auto destinations = sorted_destinations(*found);
   const bool differs = row.actual != found->server || row.destinations() != destinations;
   row.actual = found->server;
   if (differs) row.set_destinations(std::move(destinations));
-  if (differs) touch_server(key, row);
+  if (differs) touch(entry);
   return differs;
 }
 
-bool Ledger::observed_outside(const VirtualServerKey& key, ServerRow& row, Mark found) {
-  row.outside_doubtful = false;
-  if (std::exchange(row.actual_outside, found) == found) return false;
-  touch_server(key, row);
+bool Ledger::observed_outside(Servers::value_type& entry, Mark found) {
+  entry.second.outside_doubtful = false;
+  if (std::exchange(entry.second.actual_outside, found) == found) return false;
+  touch(entry);
   return true;
 }
 
@@ -242,14 +272,15 @@ std::size_t Ledger::observed_outside(Family family, const std::vector<SetEntry>&
   std::unordered_map<VirtualServerKey, Mark> present;
   for (const auto& entry : members) present[frontend_of(entry)] = entry.mark;
   std::size_t differences = 0;
-  for (auto& [key, row] : servers_) {
+  for (auto& entry : servers_) {
+    const auto& [key, row] = entry;
     if (key.family() != family || row.actual_outside == Mark{} || present.contains(key)) continue;
-    differences += observed_outside(key, row, {}) ? 1 : 0;
+    differences += observed_outside(entry, {}) ? 1 : 0;
   }
   for (const auto& [key, mark] : present) {
-    ServerRow& row = servers_[key];
-    row.ours = true;
-    differences += observed_outside(key, row, mark) ? 1 : 0;
+    auto& entry = *servers_.try_emplace(key).first;
+    entry.second.ours = true;
+    differences += observed_outside(entry, mark) ? 1 : 0;
   }
   return differences;
 }
@@ -258,20 +289,21 @@ std::size_t Ledger::observed(IpSet set, const std::vector<SetEntry>& members) {
   if (set.kind == SetKind::outside) return observed_outside(set.family, members);
   const std::unordered_set<SetEntry> present(members.begin(), members.end());
   std::size_t differences = 0;
-  for (auto& [entry, row] : entries_) {
+  for (auto& known : entries_) {
+    auto& [entry, row] = known;
     if (entry.set != set || !row.actual || present.contains(entry)) continue;
     note_actual(entry, true, false);
     row.actual = false;
     ++differences;
-    touch_counted(dirty_entries_, entry, row);
+    touch(known);
   }
   for (const auto& entry : members) {
-    CountedRow& row = entries_[entry];
-    row.ours = true;
-    if (std::exchange(row.actual, true)) continue;
+    auto& known = *entries_.try_emplace(entry).first;
+    known.second.ours = true;
+    if (std::exchange(known.second.actual, true)) continue;
     note_actual(entry, false, true);
     ++differences;
-    touch_counted(dirty_entries_, entry, row);
+    touch(known);
   }
   return differences;
 }
@@ -300,17 +332,17 @@ bool Ledger::observed(const IpAddress& address, bool bound) {
   if (std::exchange(row.actual, bound) == bound) return false;
   // This may be the echo of a removal after which it was added again: the kernel does not tell us of that.
   row.doubtful = !bound && row.ours;
-  touch_counted(dirty_addresses_, address, row);
+  touch(*known);
   return true;
 }
 
 std::size_t Ledger::observed_bound(const std::unordered_set<IpAddress>& bound) {
   std::size_t missing = 0;
-  for (auto& [address, row] : addresses_) {
-    const bool is_bound = bound.contains(address);
-    if (std::exchange(row.actual, is_bound) == is_bound) continue;
+  for (auto& entry : addresses_) {
+    const bool is_bound = bound.contains(entry.first);
+    if (std::exchange(entry.second.actual, is_bound) == is_bound) continue;
     missing += is_bound ? 0 : 1;
-    touch_counted(dirty_addresses_, address, row);
+    touch(entry);
   }
   return missing;
 }
@@ -334,12 +366,13 @@ void Ledger::performed(const Operation& operation) {
 }
 
 template <class Key>
-void Ledger::performed_counted(std::unordered_map<Key, CountedRow>& rows, Verb verb, const Key& key) {
-  CountedRow& row = rows[key];
+void Ledger::performed_counted(Counted<Key>& rows, Verb verb, const Key& key) {
+  auto& entry = *rows.try_emplace(key).first;
+  CountedRow& row = entry.second;
   note_actual(key, row.actual, verb != Verb::remove);
   row.actual = row.ours = verb != Verb::remove;
   row.doubtful = false;
-  if (!row.actual && row.claims == 0 && !row.dirty) rows.erase(key);
+  forget_counted(rows, entry);
 }
 
 void Ledger::doubt(const Operation& operation) {
@@ -408,126 +441,15 @@ void Ledger::performed_outside(Verb verb, const SetEntry& entry) {
   forget_if_empty(key);
 }
 
+void Ledger::forget_if_empty(Servers::value_type& entry) {
+  const ServerRow& row = entry.second;
+  if (row.claims.empty() && !row.actual && row.listed == 0 && row.actual_outside == Mark{} && !row.outside_doubtful &&
+      !doubtful_servers_.contains(entry.first))
+    servers_.erase(servers_.find(entry.first));
+}
+
 void Ledger::forget_if_empty(const VirtualServerKey& key) {
-  const auto row = servers_.find(key);
-  if (row != servers_.end() && row->second.claims.empty() && !row->second.actual && !row->second.dirty &&
-      row->second.actual_outside == Mark{} && !row->second.outside_doubtful && !doubtful_servers_.contains(key))
-    servers_.erase(row);
-}
-
-// --- readers --------------------------------------------------------------------------------------------------------
-
-std::vector<Conflict> Ledger::conflicts() const {
-  std::vector<Conflict> conflicts;
-  for (const auto& key : contested_) {
-    const auto& claims = servers_.at(key).claims;
-    for (std::size_t i = 1; i < claims.size(); ++i)
-      conflicts.push_back({key, *claims.front().owner->key, *claims[i].owner->key});
-  }
-  return conflicts;
-}
-
-std::vector<VirtualServerKey> Ledger::servers() const {
-  std::vector<VirtualServerKey> keys;
-  keys.reserve(servers_.size());
-  for (const auto& [key, row] : servers_) keys.push_back(key);
-  return keys;
-}
-
-std::vector<ObjectKey> Ledger::claimants(const ObjectId& id, std::size_t limit) const {
-  std::vector<ObjectKey> services;
-  if (const auto* key = std::get_if<VirtualServerKey>(&id)) {
-    if (const auto row = servers_.find(*key); row != servers_.end())
-      for (const auto& claim : row->second.claims) services.push_back(*claim.owner->key);
-    if (services.size() > limit) services.resize(limit);
-    return services;
-  }
-  if (std::holds_alternative<Cidr>(id)) return services;
-  const auto* bound = std::get_if<BoundAddress>(&id);
-  const auto wants = [&](const Owner& owner) {
-    return bound != nullptr ? std::binary_search(owner.addresses.begin(), owner.addresses.end(), bound->address)
-                            : std::binary_search(owner.entries.begin(), owner.entries.end(), std::get<SetEntry>(id));
-  };
-  for (const auto& [key, owner] : owners_) {
-    if (services.size() == limit) break;
-    if (wants(owner)) services.push_back(key);
-  }
-  std::sort(services.begin(), services.end());
-  return services;
-}
-
-bool Ledger::is_actual(const VirtualServerKey& key) const {
-  const auto row = servers_.find(key);
-  return row != servers_.end() && row->second.actual.has_value();
-}
-
-bool Ledger::has_destinations(const VirtualServerKey& key) const {
-  const auto row = servers_.find(key);
-  return row != servers_.end() && !row->second.destinations().empty();
-}
-
-std::vector<DestinationKey> Ledger::wanted(const VirtualServerKey& key) const {
-  std::vector<DestinationKey> keys;
-  const auto row = servers_.find(key);
-  if (row == servers_.end() || row->second.claims.empty()) return keys;
-  const Claim& claim = row->second.claims.front();
-  for (const auto& destination : claim.destinations) keys.push_back(destination.key);
-  if (claim.outside == Mark{}) return keys;
-  const auto outside = wanted({IpAddress::any(key.family()), Protocol::none, Port{}, claim.outside.value});
-  std::vector<DestinationKey> all;
-  std::set_union(keys.begin(), keys.end(), outside.begin(), outside.end(), std::back_inserter(all));
-  return all;
-}
-
-bool Ledger::awaits_binding(const IpAddress& address) const {
-  const auto row = addresses_.find(address);
-  return row != addresses_.end() && row->second.claims > 0 && !row->second.actual;
-}
-
-Ledger::Size Ledger::actual_size() const {
-  Size size;
-  size.services = owners_.size();
-  for (const auto& [key, row] : servers_) {
-    size.servers += row.actual ? 1 : 0;
-    size.destinations += row.destinations().size();
-  }
-  for (const auto& [address, row] : addresses_) size.addresses += row.actual ? 1 : 0;
-  for (const auto& [entry, row] : entries_) size.entries += row.actual ? 1 : 0;
-  size.routes = routes_.actual_count();
-  return size;
-}
-
-bool Ledger::is_written(const ServerRow& row) const {
-  const auto& claim = row.claims.front();
-  if (!row.actual || *row.actual != claim.server || doubtful_servers_.contains(claim.server.key)) return false;
-  if (row.actual_outside != claim.outside || row.outside_doubtful) return false;
-  if (row.as_wanted) return true;
-  auto have = row.differing.begin();
-  for (const auto& want : claim.destinations) {
-    for (; have != row.differing.end() && have->key < want.key; ++have)
-      if (have->weight != 0) return false;
-    if (have == row.differing.end() || *have++ != want) return false;
-  }
-  return std::all_of(have, row.differing.end(), [](const Destination& d) { return d.weight == 0; });
-}
-
-bool Ledger::is_written(const ObjectKey& service) const {
-  const auto entry = owners_.find(service);
-  if (entry == owners_.end()) return false;
-  const Owner& owner = entry->second;
-  const auto holds = [](const auto& rows, const auto& key) {
-    const auto row = rows.find(key);
-    return row != rows.end() && row->second.actual && !row->second.doubtful;
-  };
-  return std::all_of(owner.servers.begin(), owner.servers.end(),
-                     [&](const auto& key) { return is_written(servers_.at(key)); }) &&
-         std::all_of(owner.addresses.begin(), owner.addresses.end(),
-                     [&](const auto& address) { return holds(addresses_, address); }) &&
-         std::all_of(owner.entries.begin(), owner.entries.end(), [&](const auto& e) { return holds(entries_, e); });
-}
-
-bool Ledger::settled() const {
-  return dirty_servers_.empty() && dirty_addresses_.empty() && dirty_entries_.empty() && routes_.settled();
+  if (const auto entry = servers_.find(key); entry != servers_.end()) forget_if_empty(*entry);
 }
 
 }  // namespace ipvsd

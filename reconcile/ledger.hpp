@@ -7,6 +7,7 @@
 
 #include <array>
 #include <chrono>
+#include <deque>
 #include <map>
 #include <optional>
 #include <span>
@@ -93,6 +94,12 @@ class Ledger {
   }
   // Plans the row again although nothing about it changed (after a failure).
   void touch(const ObjectId& id);
+  // What is touched now is planned later, as one piece, behind the pieces put off before; unless it is touched again.
+  // All rows of a Service stay in one piece.
+  void put_off();
+  // The oldest piece is in the next plan.
+  void take_up();
+  [[nodiscard]] bool has_put_off() const { return !put_off_.empty(); }
 
   // --- draining -----------------------------------------------------------------------------------------------------
   // Virtual servers with destinations at weight 0 that wait for their connections to end; and since when each of these
@@ -134,6 +141,9 @@ class Ledger {
   [[nodiscard]] bool settled() const;
 
  private:
+  // Whether a row is to be planned, and when.
+  enum class Waits : std::uint8_t { no, now, later };
+
   struct Owner {
     const ObjectKey* key = nullptr;  // in owners_
     std::chrono::sys_seconds created{};
@@ -159,7 +169,8 @@ class Ledger {
     Protocol protocol = Protocol::none;  // of the traffic, as its last owner said; none: not known
     bool ours = false;                   // may be removed when nobody claims it
     bool inherited = false;              // was there at the start, and nobody has claimed it since
-    bool dirty = false;
+    Waits waits = Waits::no;
+    std::uint16_t listed = 0;  // in how many lists of touched rows it is; there it may not be forgotten
 
     [[nodiscard]] const std::vector<Destination>& destinations() const {
       return as_wanted ? claims.front().destinations : differing;
@@ -176,21 +187,41 @@ class Ledger {
     bool doubtful = false;
     bool ours = false;
     bool inherited = false;
-    bool dirty = false;
+    Waits waits = Waits::no;
+    std::uint16_t listed = 0;
+  };
+  template <class Key>
+  using Counted = std::unordered_map<Key, CountedRow>;
+  using Servers = std::unordered_map<VirtualServerKey, ServerRow>;
+  // Rows to be planned.
+  struct Touched {
+    std::vector<Servers::value_type*> servers;
+    std::vector<Counted<IpAddress>::value_type*> addresses;
+    std::vector<Counted<SetEntry>::value_type*> entries;
+    [[nodiscard]] bool empty() const { return servers.empty() && addresses.empty() && entries.empty(); }
   };
 
   [[nodiscard]] bool is_written(const ServerRow& row) const;
   void claim(const Owner& owner, Frontend frontend);
   void unclaim(const Owner& owner, const VirtualServerKey& key);
-  void touch_server(const VirtualServerKey& key, ServerRow& row);
-  template <class Key>
-  void count(std::unordered_map<Key, CountedRow>& rows, std::vector<Key>& dirty, const Key& key, int change);
-  template <class Key>
-  void touch_counted(std::vector<Key>& dirty, const Key& key, CountedRow& row) {
-    if (!std::exchange(row.dirty, true)) dirty.push_back(key);
+  void touch(Servers::value_type& entry) { touch(touched_.servers, entry); }
+  void touch(Counted<IpAddress>::value_type& entry) { touch(touched_.addresses, entry); }
+  void touch(Counted<SetEntry>::value_type& entry) { touch(touched_.entries, entry); }
+  template <class Entry>
+  static void touch(std::vector<Entry*>& list, Entry& entry) {
+    if (std::exchange(entry.second.waits, Waits::now) == Waits::now) return;
+    ++entry.second.listed;
+    list.push_back(&entry);
   }
+  template <class Map, class Key>
+  void touch_known(Map& rows, const Key& key);
+  void take_out(const Owner& owner);
   template <class Key>
-  void performed_counted(std::unordered_map<Key, CountedRow>& rows, Verb verb, const Key& key);
+  void count(Counted<Key>& rows, const Key& key, int change);
+  template <class Key>
+  void recount(Counted<Key>& rows, const std::vector<Key>& before, const std::vector<Key>& now);
+  template <class Key>
+  void performed_counted(Counted<Key>& rows, Verb verb, const Key& key);
 
   // Whether a row that nobody claims may go, if it is ours.
   template <class Row>
@@ -202,6 +233,8 @@ class Ledger {
     return row.ours && unneeded(row, family);
   }
   void plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan);
+  void plan_address(const IpAddress& address, const CountedRow& row, Plan& plan) const;
+  void plan_entry(const SetEntry& entry, const CountedRow& row, Plan& plan) const;
   void plan_outside(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
   void plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
   void plan_end(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
@@ -214,26 +247,33 @@ class Ledger {
   void performed_server(Verb verb, const VirtualServer& server);
   void performed_destination(Verb verb, const DestinationOf& of);
   void performed_outside(Verb verb, const SetEntry& entry);
-  bool observed_outside(const VirtualServerKey& key, ServerRow& row, Mark found);
+  bool observed_outside(Servers::value_type& entry, Mark found);
   std::size_t observed_outside(Family family, const std::vector<SetEntry>& members);
+  void forget_if_empty(Servers::value_type& entry);
   void forget_if_empty(const VirtualServerKey& key);
+  void forget_if_empty(Counted<IpAddress>::value_type& entry) { forget_counted(addresses_, entry); }
+  void forget_if_empty(Counted<SetEntry>::value_type& entry) { forget_counted(entries_, entry); }
+  template <class Key>
+  static void forget_counted(Counted<Key>& rows, typename Counted<Key>::value_type& entry) {
+    const CountedRow& row = entry.second;
+    if (row.claims == 0 && !row.actual && !row.doubtful && row.listed == 0) rows.erase(rows.find(entry.first));
+  }
 
   std::vector<Cidr> exclude_cidrs_;
   std::array<bool, 2> serves_;
   bool pruning_ = false;
   std::unordered_map<ObjectKey, Owner> owners_;
-  std::unordered_map<VirtualServerKey, ServerRow> servers_;
-  std::unordered_map<IpAddress, CountedRow> addresses_;
-  std::unordered_map<SetEntry, CountedRow> entries_;
+  Servers servers_;
+  Counted<IpAddress> addresses_;
+  Counted<SetEntry> entries_;
   RouteRows routes_;
   std::array<std::array<std::size_t, set_kind_count>, 2> actual_members_{};  // by family and kind: of entries_
   // What was there at the start; until pruning begins.
   std::vector<VirtualServerKey> inherited_servers_;
   std::vector<IpAddress> inherited_addresses_;
   std::vector<SetEntry> inherited_entries_;
-  std::vector<VirtualServerKey> dirty_servers_;
-  std::vector<IpAddress> dirty_addresses_;
-  std::vector<SetEntry> dirty_entries_;
+  Touched touched_;
+  std::deque<Touched> put_off_;
   std::unordered_map<VirtualServerKey, DrainStarts> draining_;
   std::unordered_set<VirtualServerKey> doubtful_servers_;
   std::unordered_set<VirtualServerKey> contested_;

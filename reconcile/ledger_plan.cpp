@@ -5,19 +5,22 @@
 #include "scheduler/drain.hpp"
 
 namespace ipvsd {
+namespace {
+
+// Of rows to be planned: more than a piece of a cold start has.
+constexpr std::size_t kept_room = 8192;
+
+}  // namespace
 
 void Ledger::start_pruning() {
   pruning_ = true;
   routes_.start_pruning();
   for (const auto& key : std::exchange(inherited_servers_, {}))
-    if (const auto row = servers_.find(key); row != servers_.end() && row->second.claims.empty())
-      touch_server(key, row->second);
+    if (const auto row = servers_.find(key); row != servers_.end() && row->second.claims.empty()) touch(*row);
   for (const auto& address : std::exchange(inherited_addresses_, {}))
-    if (const auto row = addresses_.find(address); row != addresses_.end() && row->second.claims == 0)
-      touch_counted(dirty_addresses_, address, row->second);
+    if (const auto row = addresses_.find(address); row != addresses_.end() && row->second.claims == 0) touch(*row);
   for (const auto& entry : std::exchange(inherited_entries_, {}))
-    if (const auto row = entries_.find(entry); row != entries_.end() && row->second.claims == 0)
-      touch_counted(dirty_entries_, entry, row->second);
+    if (const auto row = entries_.find(entry); row != entries_.end() && row->second.claims == 0) touch(*row);
 }
 
 bool Ledger::excluded(const VirtualServerKey& key) const {
@@ -39,34 +42,51 @@ bool Ledger::proves_ownership(const SetEntry& entry) const {
          knows({IpAddress::any(entry.set.family), Protocol::none, Port{}, mark_of(entry)});
 }
 
+void Ledger::put_off() {
+  if (touched_.empty()) return;
+  const auto mark = [](const auto& rows) {
+    for (auto* entry : rows) entry->second.waits = Waits::later;
+  };
+  mark(touched_.servers);
+  mark(touched_.addresses);
+  mark(touched_.entries);
+  put_off_.push_back(std::exchange(touched_, {}));
+}
+
+void Ledger::take_up() {
+  if (put_off_.empty()) return;
+  const auto take = [this](auto& rows, auto& list) {
+    for (auto* entry : rows) {
+      --entry->second.listed;
+      if (entry->second.waits == Waits::later)
+        touch(list, *entry);
+      else
+        forget_if_empty(*entry);  // planned meanwhile, or about to be
+    }
+  };
+  const Touched piece = std::move(put_off_.front());
+  put_off_.pop_front();
+  take(piece.servers, touched_.servers);
+  take(piece.addresses, touched_.addresses);
+  take(piece.entries, touched_.entries);
+}
+
 void Ledger::plan(Plan& plan) {
   plan.clear();
   routes_.plan(plan, serves_);
-  for (const auto& key : std::exchange(dirty_servers_, {})) {
-    ServerRow& row = servers_.at(key);
-    row.dirty = false;
-    plan_server(key, row, plan);
-    forget_if_empty(key);
-  }
-  for (const auto& address : std::exchange(dirty_addresses_, {})) {
-    CountedRow& row = addresses_.at(address);
-    row.dirty = false;
-    if (row.claims > 0 && (!row.actual || row.doubtful))
-      plan[Phase::bind].push_back({Verb::add, BoundAddress{address}});
-    if (row.claims == 0 && (row.actual || row.doubtful) && removable(row, address.family()))
-      plan[Phase::unbind].push_back({Verb::remove, BoundAddress{address}});
-    if (row.claims == 0 && !row.actual && !row.doubtful) addresses_.erase(address);
-  }
-  for (const auto& entry : std::exchange(dirty_entries_, {})) {
-    CountedRow& row = entries_.at(entry);
-    row.dirty = false;
-    const bool admits = set_order(entry.set.kind).admits && !marks_ownership(entry);
-    if (row.claims > 0 && (!row.actual || row.doubtful))
-      plan[admits ? Phase::admit : Phase::restrict_].push_back({Verb::add, entry});
-    if (row.claims == 0 && (row.actual || row.doubtful) && removable(row, entry.set.family) && !proves_ownership(entry))
-      plan[admits ? Phase::shut_out : Phase::unrestrict].push_back({Verb::remove, entry});
-    if (row.claims == 0 && !row.actual && !row.doubtful) entries_.erase(entry);
-  }
+  const auto each = [this](auto& list, const auto& plan_row) {
+    for (auto* entry : list) {
+      entry->second.waits = Waits::no;
+      --entry->second.listed;
+      plan_row(entry->first, entry->second);
+      forget_if_empty(*entry);
+    }
+    list.clear();
+    if (list.capacity() > kept_room) list.shrink_to_fit();
+  };
+  each(touched_.servers, [&](const auto& key, auto& row) { plan_server(key, row, plan); });
+  each(touched_.addresses, [&](const auto& address, const auto& row) { plan_address(address, row, plan); });
+  each(touched_.entries, [&](const auto& entry, const auto& row) { plan_entry(entry, row, plan); });
   // By set, in the order of set_order(): entries of one set travel together.
   const auto place = [](const Operation& operation) {
     const IpSet& set = std::get<SetEntry>(operation.target).set;
@@ -78,6 +98,20 @@ void Ledger::plan(Plan& plan) {
   for (const auto phase : {Phase::shut_out, Phase::unrestrict})
     std::stable_sort(plan[phase].begin(), plan[phase].end(),
                      [&](const Operation& a, const Operation& b) { return place(b) < place(a); });
+}
+
+void Ledger::plan_address(const IpAddress& address, const CountedRow& row, Plan& plan) const {
+  if (row.claims > 0 && (!row.actual || row.doubtful)) plan[Phase::bind].push_back({Verb::add, BoundAddress{address}});
+  if (row.claims == 0 && (row.actual || row.doubtful) && removable(row, address.family()))
+    plan[Phase::unbind].push_back({Verb::remove, BoundAddress{address}});
+}
+
+void Ledger::plan_entry(const SetEntry& entry, const CountedRow& row, Plan& plan) const {
+  const bool admits = set_order(entry.set.kind).admits && !marks_ownership(entry);
+  if (row.claims > 0 && (!row.actual || row.doubtful))
+    plan[admits ? Phase::admit : Phase::restrict_].push_back({Verb::add, entry});
+  if (row.claims == 0 && (row.actual || row.doubtful) && removable(row, entry.set.family) && !proves_ownership(entry))
+    plan[admits ? Phase::shut_out : Phase::unrestrict].push_back({Verb::remove, entry});
 }
 
 void Ledger::plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan) {

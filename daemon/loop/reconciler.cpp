@@ -11,7 +11,7 @@ namespace {
 
 // Services recomputed before the loop looks at its other inputs again. A Service of ten endpoints costs the kernel
 // about 50 us, so this is some milliseconds.
-constexpr std::size_t services_per_step = 128;
+constexpr std::size_t services_per_step = 256;
 // Of a set, compared at a time: about a millisecond.
 constexpr std::size_t members_per_piece = 2048;
 // Between attempts to make the link and the sets anew, and to list addresses.
@@ -138,6 +138,15 @@ void Reconciler::recompute(const ObjectKey& key) {
   waiting.insert(waiting.end(), triggers.begin(), triggers.end());
 }
 
+void Reconciler::recompute_touched(std::size_t limit) {
+  for (; limit > 0; --limit) {
+    const auto key = cluster_.take_touched();
+    if (!key) return;
+    recompute(*key);
+    if (uncomputed_ > 0) --uncomputed_;
+  }
+}
+
 std::vector<FrontendFlows> Reconciler::take_unsettled_flows() {
   unsettled_.merge(executor_.take_unsettled());
   std::vector<FrontendFlows> flows;
@@ -151,8 +160,9 @@ std::vector<FrontendFlows> Reconciler::take_unsettled_flows() {
 }
 
 void Reconciler::note_written() {
+  const bool all = ledger_.settled() && retries_.entries().empty();
   for (auto entry = unwritten_.begin(); entry != unwritten_.end();) {
-    if (!ledger_.is_written(entry->first)) {
+    if (!all && !ledger_.is_written(entry->first)) {
       ++entry;
       continue;
     }
@@ -192,12 +202,15 @@ bool Reconciler::step(Instant now) {
   if (cluster_.take_node_changed() || view_stale_ || !ledger_.routes().settled()) refresh_view(now);
 
   // So that no claim changes hands on the way, and each frontend takes up the mark that it had.
-  if (!std::exchange(ordered_, true)) cluster_.order_by_age();
-  for (std::size_t i = 0; i < services_per_step; ++i) {
-    const auto key = cluster_.take_touched();
-    if (!key) break;
-    recompute(*key);
+  if (!std::exchange(ordered_, true)) {
+    cluster_.order_by_age();
+    uncomputed_ = cluster_.touched();
   }
+  // At the first look all Services are computed before the first of them is written, but for what everybody waits for:
+  // then the kernel need not wait for us in between.
+  const bool computing = uncomputed_ > services_per_step;
+  recompute_touched(computing ? std::min(cluster_.pressing(), services_per_step) : services_per_step);
+  if (!computing) ledger_.take_up();
   const auto due = retries_.take_due(now);
   for (const auto& id : due) ledger_.touch(id);
   if (!due.empty())
@@ -210,8 +223,12 @@ bool Reconciler::step(Instant now) {
   report_conflicts();
   report_wrong_families();
   report_unmarked();
+  if (computing) {
+    recompute_touched(services_per_step);
+    ledger_.put_off();
+  }
   view_stale_ = view_stale_ || ledger_.routes().serving() != view_.routed;
-  if (cluster_.touched() > 0 || view_stale_) return true;
+  if (cluster_.touched() > 0 || ledger_.has_put_off() || view_stale_) return true;
   first_sync_done_ = true;
   if (!pruning_ && cluster_.complete()) {
     pruning_ = true;

@@ -90,6 +90,7 @@ class Reconciler {
   void refresh_view(Instant now);
   void observe_routes(Instant now);
   void recompute(const ObjectKey& service);
+  void recompute_touched(std::size_t limit);
   void report_conflicts();
   bool audit_piece(IpSet set);
   void report_wrong_families();
@@ -120,7 +121,8 @@ class Reconciler {
   bool unprepared_ = false;  // kube-ipvs0 or a set is gone
   Instant next_prepare_{};
   std::string prepare_error_;
-  bool ordered_ = false;  // the first look at all Services
+  bool ordered_ = false;        // the first look at all Services has begun
+  std::size_t uncomputed_ = 0;  // and so many are left of it
   bool first_sync_done_ = false;
   bool pruning_ = false;
 
