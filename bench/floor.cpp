@@ -23,6 +23,10 @@ class RecordingKernel final : public Kernel {
   Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey&) override {
     return std::optional<ObservedVirtualServer>{};
   }
+  Result<std::vector<ObservedDestination>> destinations(const VirtualServerKey&) override {
+    return std::vector<ObservedDestination>{};
+  }
+  Result<bool> servers(std::size_t, std::vector<VirtualServer>&) override { return false; }
   Result<std::vector<SetEntry>> members(IpSet) override { return std::vector<SetEntry>{}; }
   Result<bool> members(IpSet, std::size_t, std::vector<SetEntry>&) override { return false; }
   Result<std::vector<LinkAddress>> addresses() override { return std::vector<LinkAddress>{}; }

@@ -30,11 +30,12 @@ void observe(const Options& options) {
   const double floor = raw.read(servers);
   print({"observe.start", options.where, n, start.wall, "s", floor, 1.3, {}});
 
+  const auto pace = audit_pace(servers.size(), std::chrono::minutes(5));
   double whole = 0;
   double longest = 0;
   for (bool done = false; !done;) {
     const Usage from = usage();
-    done = reconciler.audit((servers.size() + 299) / 300, 1);
+    done = reconciler.audit(pace.servers, pace.sets);
     const Usage slice = usage() - from;
     whole += slice.wall;
     longest = std::max(longest, slice.cpu);

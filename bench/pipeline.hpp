@@ -8,6 +8,7 @@
 
 #include "daemon/loop/reconciler.hpp"
 #include "daemon/source/reflector_reading.hpp"
+#include "model/forwarding_kernel.hpp"
 
 namespace ipvsd::bench {
 
@@ -46,33 +47,31 @@ void read_list(Kind kind, const std::string& path, EventSink& sink);
 }
 
 // A kernel that passes everything on and takes down when operations were executed.
-class WatchedKernel : public Kernel {
+class WatchedKernel : public ForwardingKernel {
  public:
   using Clock = std::chrono::steady_clock;
-  explicit WatchedKernel(Kernel& kernel) : kernel_(kernel) {}
+  using ForwardingKernel::ForwardingKernel;
 
-  Result<void> prepare() override { return kernel_.prepare(); }
-  Result<void> unprepare() override { return kernel_.unprepare(); }
   std::vector<Failure> execute(std::span<const Operation> operations) override;
-  Result<KernelState> observe() override { return kernel_.observe(); }
   Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) override {
     ++observations;
-    return kernel_.observe(key);
+    return inner_.observe(key);
+  }
+  Result<std::vector<ObservedDestination>> destinations(const VirtualServerKey& key) override {
+    ++observations;
+    return inner_.destinations(key);
   }
   Result<std::vector<SetEntry>> members(IpSet set) override {
     ++observations;
-    return kernel_.members(set);
+    return inner_.members(set);
   }
   Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) override {
     ++observations;
-    return kernel_.members(set, enough, into);
+    return inner_.members(set, enough, into);
   }
-  Result<std::vector<LinkAddress>> addresses() override { return kernel_.addresses(); }
-  Result<std::vector<LocalRoute>> routes() override { return kernel_.routes(); }
-  int notification_fd() const override { return kernel_.notification_fd(); }
   std::vector<Notification> notifications() override {
     const auto from = Clock::now();
-    auto heard = kernel_.notifications();
+    auto heard = inner_.notifications();
     listening += seconds(Clock::now() - from);
     return heard;
   }
@@ -86,9 +85,6 @@ class WatchedKernel : public Kernel {
   Clock::time_point first{};
   Clock::time_point last{};
   std::function<void(std::span<const Operation>)> executed;  // after each execute()
-
- private:
-  Kernel& kernel_;
 };
 
 // Steps until everything is written; hands notifications over between steps, as the loop does. Throws where something

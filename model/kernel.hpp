@@ -176,6 +176,13 @@ class Kernel {
   // One virtual server and its destinations; empty if it does not exist.
   [[nodiscard]] virtual Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) = 0;
 
+  // The destinations of one; none if it does not exist.
+  [[nodiscard]] virtual Result<std::vector<ObservedDestination>> destinations(const VirtualServerKey& key) = 0;
+  // The virtual servers in pieces: appends the next `enough`, or some hundred more, to `into`, and returns whether there
+  // are more. After an end or an error, from the beginning. What others or we ourselves change meanwhile may be missing,
+  // or be as it was.
+  [[nodiscard]] virtual Result<bool> servers(std::size_t enough, std::vector<VirtualServer>& into) = 0;
+
   // The members of one set.
   [[nodiscard]] virtual Result<std::vector<SetEntry>> members(IpSet set) = 0;
   // The same in pieces: appends the next `enough` members, or some hundred more, to `into`, and returns whether there

@@ -37,7 +37,9 @@ Result<Ipvs> Ipvs::open() {
   if (id < 0)
     return fail(Errc::unsupported,
                 "ipvs: this kernel has no IPVS: load it with modprobe ip_vs (in a container: on the host)");
-  return Ipvs(std::move(*socket), static_cast<std::uint16_t>(id));
+  auto lister = Socket::open(NETLINK_GENERIC, "ipvs");
+  if (!lister) return fail(lister.error());
+  return Ipvs(std::move(*socket), std::move(*lister), static_cast<std::uint16_t>(id));
 }
 
 std::vector<Failure> Ipvs::execute(std::span<const Operation> operations) {
@@ -74,6 +76,31 @@ Result<void> Ipvs::dump_virtual_servers(const std::function<void(const VirtualSe
   return socket_.query(batch_, [&](const Message& message) {
     if (const auto record = decode_virtual_server(message.payload)) visit(*record);
   });
+}
+
+Result<bool> Ipvs::next_virtual_servers(std::size_t enough, std::vector<VirtualServer>& into) {
+  if (!listing_open_) {
+    listing_.reset(lister_.next_sequence());
+    encode_dump_virtual_servers(listing_, family_id_);
+    if (const auto asked = lister_.ask(listing_); !asked) return fail(asked.error());
+    listing_open_ = true;
+  }
+  const std::size_t target = into.size() + enough;
+  while (listing_open_ && into.size() < target) {
+    const auto more = lister_.next_answer(listing_, [&](const Message& message) {
+      if (const auto record = decode_virtual_server(message.payload)) into.push_back(record->server);
+    });
+    listing_open_ = more && *more;
+    if (!more) return fail(more.error().within("list virtual servers"));
+  }
+  return listing_open_;
+}
+
+Result<std::vector<ObservedDestination>> Ipvs::destinations(const VirtualServerKey& key) {
+  std::vector<ObservedDestination> found;
+  const auto done = dump_destinations(key, [&](const DestinationRecord& record) { found.push_back(record.observed); });
+  if (!done) return fail(done.error().within("destinations of virtual server " + key.to_string()));
+  return found;
 }
 
 Result<void> Ipvs::dump_destinations(const VirtualServerKey& key,

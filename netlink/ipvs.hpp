@@ -25,6 +25,10 @@ class Ipvs {
   // Visits the destinations of one; none if the virtual server does not exist.
   [[nodiscard]] Result<void> dump_destinations(const VirtualServerKey& key,
                                                const std::function<void(const DestinationRecord&)>& visit);
+  // The same in pieces, beside other calls: appends the next virtual servers to `into`, `enough` or some more; true if
+  // there are more to come. After an end or an error it begins at the beginning.
+  [[nodiscard]] Result<bool> next_virtual_servers(std::size_t enough, std::vector<VirtualServer>& into);
+  [[nodiscard]] Result<std::vector<ObservedDestination>> destinations(const VirtualServerKey& key);
   // Error: not_found.
   [[nodiscard]] Result<VirtualServerRecord> get(const VirtualServerKey& key);
   // One virtual server and its destinations, asked for in one send; empty if it does not exist.
@@ -38,11 +42,15 @@ class Ipvs {
   [[nodiscard]] Result<void> probe_scheduler(std::string_view name);
 
  private:
-  Ipvs(Socket socket, std::uint16_t family_id) : socket_(std::move(socket)), family_id_(family_id), batch_(0) {}
+  Ipvs(Socket socket, Socket lister, std::uint16_t family_id)
+      : socket_(std::move(socket)), family_id_(family_id), batch_(0), lister_(std::move(lister)), listing_(0) {}
 
   Socket socket_;
   std::uint16_t family_id_;
   Batch batch_;
+  Socket lister_;  // a dump that is under way keeps its socket busy
+  Batch listing_;
+  bool listing_open_ = false;
 };
 
 }  // namespace ipvsd::nl

@@ -253,12 +253,28 @@ bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedV
   }
   auto& entry = *servers_.try_emplace(key).first;
   ServerRow& row = entry.second;
+  row.confirmed = true;
   auto destinations = sorted_destinations(*found);
   const bool differs = row.actual != found->server || row.destinations() != destinations;
   row.actual = found->server;
   if (differs) row.set_destinations(std::move(destinations));
   if (differs) touch(entry);
   return differs;
+}
+
+bool Ledger::confirms(const ObservedVirtualServer& found) {
+  const auto entry = servers_.find(found.server.key);
+  if (entry == servers_.end() || doubtful_servers_.contains(found.server.key)) return false;
+  ServerRow& row = entry->second;
+  row.confirmed = row.actual == found.server && row.destinations() == sorted_destinations(found);
+  return row.confirmed;
+}
+
+std::vector<VirtualServerKey> Ledger::take_unconfirmed() {
+  std::vector<VirtualServerKey> keys;
+  for (auto& [key, row] : servers_)
+    if (!std::exchange(row.confirmed, false) && row.actual) keys.push_back(key);
+  return keys;
 }
 
 bool Ledger::observed_outside(Servers::value_type& entry, Mark found) {

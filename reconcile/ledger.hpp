@@ -59,6 +59,10 @@ class Ledger {
   void observed(const KernelState& state, const std::unordered_set<VirtualServerKey>& owned);
   // One virtual server, at any time; returns whether it differed from what was known.
   bool observed(const VirtualServerKey& key, const std::optional<ObservedVirtualServer>& found);
+  // Whether this is what is known, without changing it.
+  [[nodiscard]] bool confirms(const ObservedVirtualServer& found);
+  // Virtual servers known to be there, and neither confirmed nor observed since the last call. O(all).
+  [[nodiscard]] std::vector<VirtualServerKey> take_unconfirmed();
   // The members of one set; returns how many differed.
   std::size_t observed(IpSet set, const std::vector<SetEntry>& members);
   // To compare a set piece by piece, one that carries no marks: how many of these the kernel is known to hold, and how
@@ -122,6 +126,7 @@ class Ledger {
   // it is a virtual server.
   [[nodiscard]] std::vector<ObjectKey> claimants(const ObjectId& id, std::size_t limit) const;
   [[nodiscard]] bool is_actual(const VirtualServerKey& key) const;
+  [[nodiscard]] const VirtualServer* actual(const VirtualServerKey& key) const;  // nullptr: it is not known to be there
   // Whether it is, may be, or should be in the kernel.
   [[nodiscard]] bool knows(const VirtualServerKey& key) const { return servers_.contains(key); }
   [[nodiscard]] bool has_destinations(const VirtualServerKey& key) const;  // actual ones
@@ -169,6 +174,7 @@ class Ledger {
     Protocol protocol = Protocol::none;  // of the traffic, as its last owner said; none: not known
     bool ours = false;                   // may be removed when nobody claims it
     bool inherited = false;              // was there at the start, and nobody has claimed it since
+    bool confirmed = false;
     Waits waits = Waits::no;
     std::uint16_t listed = 0;  // in how many lists of touched rows it is; there it may not be forgotten
 
@@ -234,7 +240,8 @@ class Ledger {
   }
   void plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan);
   void plan_address(const IpAddress& address, const CountedRow& row, Plan& plan) const;
-  void plan_entry(const SetEntry& entry, const CountedRow& row, Plan& plan) const;
+  void plan_entry(const SetEntry& entry, CountedRow& row, Plan& plan);
+  [[nodiscard]] bool proves_inherited(const SetEntry& entry) const;
   void plan_outside(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
   void plan_destinations(const VirtualServerKey& key, const ServerRow& row, Plan& plan);
   void plan_end(const VirtualServerKey& key, const ServerRow& row, Plan& plan);

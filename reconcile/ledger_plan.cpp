@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "reconcile/ledger.hpp"
+#include "reconcile/ownership.hpp"
 #include "scheduler/drain.hpp"
 
 namespace ipvsd {
@@ -86,7 +87,7 @@ void Ledger::plan(Plan& plan) {
   };
   each(touched_.servers, [&](const auto& key, auto& row) { plan_server(key, row, plan); });
   each(touched_.addresses, [&](const auto& address, const auto& row) { plan_address(address, row, plan); });
-  each(touched_.entries, [&](const auto& entry, const auto& row) { plan_entry(entry, row, plan); });
+  each(touched_.entries, [&](const auto& entry, auto& row) { plan_entry(entry, row, plan); });
   // By set, in the order of set_order(): entries of one set travel together.
   const auto place = [](const Operation& operation) {
     const IpSet& set = std::get<SetEntry>(operation.target).set;
@@ -106,12 +107,27 @@ void Ledger::plan_address(const IpAddress& address, const CountedRow& row, Plan&
     plan[Phase::unbind].push_back({Verb::remove, BoundAddress{address}});
 }
 
-void Ledger::plan_entry(const SetEntry& entry, const CountedRow& row, Plan& plan) const {
+// What was there at the start and waits for the first complete view would be nobody's without this entry.
+bool Ledger::proves_inherited(const SetEntry& entry) const {
+  return !pruning_ && std::any_of(inherited_servers_.begin(), inherited_servers_.end(), [&](const auto& key) {
+    if (!ipvsd::proves_ownership(entry, key)) return false;
+    const auto row = servers_.find(key);
+    return row != servers_.end() && row->second.inherited && row->second.actual && row->second.ours;
+  });
+}
+
+void Ledger::plan_entry(const SetEntry& entry, CountedRow& row, Plan& plan) {
   const bool admits = set_order(entry.set.kind).admits && !marks_ownership(entry);
   if (row.claims > 0 && (!row.actual || row.doubtful))
     plan[admits ? Phase::admit : Phase::restrict_].push_back({Verb::add, entry});
-  if (row.claims == 0 && (row.actual || row.doubtful) && removable(row, entry.set.family) && !proves_ownership(entry))
+  if (row.claims > 0 || (!row.actual && !row.doubtful)) return;
+  if (!removable(row, entry.set.family) || proves_ownership(entry)) return;
+  if (proves_inherited(entry)) {
+    row.inherited = true;
+    inherited_entries_.push_back(entry);
+  } else {
     plan[admits ? Phase::shut_out : Phase::unrestrict].push_back({Verb::remove, entry});
+  }
 }
 
 void Ledger::plan_server(const VirtualServerKey& key, ServerRow& row, Plan& plan) {

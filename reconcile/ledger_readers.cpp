@@ -49,6 +49,11 @@ bool Ledger::is_actual(const VirtualServerKey& key) const {
   return row != servers_.end() && row->second.actual.has_value();
 }
 
+const VirtualServer* Ledger::actual(const VirtualServerKey& key) const {
+  const auto row = servers_.find(key);
+  return row != servers_.end() && row->second.actual ? &*row->second.actual : nullptr;
+}
+
 bool Ledger::has_destinations(const VirtualServerKey& key) const {
   const auto row = servers_.find(key);
   return row != servers_.end() && !row->second.destinations().empty();

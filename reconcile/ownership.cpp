@@ -38,6 +38,16 @@ std::unordered_set<VirtualServerKey> owned(const KernelState& state, const std::
   return ours;
 }
 
+bool proves_ownership(const SetEntry& entry, const VirtualServerKey& server) {
+  if (server.fwmark != 0 || server.family() != entry.set.family) return false;
+  switch (entry.set.kind) {
+    case SetKind::ipvs_ips: return server.address == entry.address;
+    case SetKind::node_port_tcp: return server.protocol == Protocol::tcp && server.port == entry.port;
+    case SetKind::node_port_udp: return server.protocol == Protocol::udp && server.port == entry.port;
+    default: return false;
+  }
+}
+
 std::vector<VirtualServerKey> unseen(const KernelState& state) {
   std::unordered_set<VirtualServerKey> known;
   for (const auto& found : state.servers) known.insert(found.server.key);

@@ -15,6 +15,9 @@ namespace ipvsd {
 [[nodiscard]] std::unordered_set<VirtualServerKey> owned(const KernelState& state,
                                                          const std::vector<LinkAddress>& addresses);
 
+// Whether the entry alone makes the virtual server ours, and others with it: all on an address, all on a node port.
+[[nodiscard]] bool proves_ownership(const SetEntry& entry, const VirtualServerKey& server);
+
 // The virtual servers that the set entries name by address and port and that are not in `state`. A dump may leave out
 // what is there: these are to be asked for one by one. As a rule none.
 [[nodiscard]] std::vector<VirtualServerKey> unseen(const KernelState& state);

@@ -28,6 +28,12 @@ class LinuxKernel final : public Kernel {
   Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) override {
     return ipvs_.observe(key);
   }
+  Result<std::vector<ObservedDestination>> destinations(const VirtualServerKey& key) override {
+    return ipvs_.destinations(key);
+  }
+  Result<bool> servers(std::size_t enough, std::vector<VirtualServer>& into) override {
+    return ipvs_.next_virtual_servers(enough, into);
+  }
   Result<std::vector<SetEntry>> members(IpSet set) override;
   Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) override {
     return reader_.next(set, enough, into);

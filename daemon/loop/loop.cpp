@@ -18,20 +18,6 @@ constexpr std::size_t drains_per_poll = 64;
 // As many failing rows, and no success, are a node that cannot be written to.
 constexpr std::size_t hopeless_rows = 5;
 
-// A pass over everything takes the audit period: the more there is the more at a tick, the less the fewer ticks.
-struct AuditPace {
-  std::size_t servers;
-  std::size_t sets;
-  milliseconds tick;
-};
-
-AuditPace audit_pace(std::size_t servers, std::chrono::seconds period) {
-  const std::size_t sets = all_ip_sets().size();
-  const auto seconds = static_cast<std::size_t>(std::max<std::int64_t>(period.count(), 1));
-  const std::size_t ticks = std::min(seconds, std::max(servers, sets));
-  return {(servers + ticks - 1) / ticks, (sets + ticks - 1) / ticks, milliseconds(seconds * 1000 / ticks)};
-}
-
 void count(const ClusterEvent& event, Metrics& metrics) {
   const auto changed = [&](Kind kind) {
     metrics.watch_events(kind);

@@ -9,26 +9,24 @@
 namespace ipvsd {
 namespace {
 
-// Services recomputed before the loop looks at its other inputs again. A Service of ten endpoints costs the kernel
-// about 50 us, so this is some milliseconds.
-constexpr std::size_t services_per_step = 256;
-// Of a set, compared at a time: about a millisecond.
-constexpr std::size_t members_per_piece = 2048;
 // Between attempts to make the link and the sets anew, and to list addresses.
 constexpr std::chrono::seconds prepare_pause{1};
 
 }  // namespace
 
-Reconciler::Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> primary, std::uint32_t seed, Log warn)
+Reconciler::Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> primary, std::uint32_t seed, Log warn,
+                       std::size_t services_per_step)
     : kernel_(kernel),
       policy_(std::move(policy)),
       primary_(primary),
       warn_(std::move(warn)),
+      services_per_step_(services_per_step),
       cluster_(policy_.node_name),
       ledger_(policy_.exclude_cidrs, policy_.serves),
       marks_(policy_.outside_mask),
       retries_(seed),
-      executor_(kernel_, ledger_, retries_, [this](const Error& error) { warn_(error.message() + "; will retry"); }) {}
+      executor_(kernel_, ledger_, retries_, [this](const Error& error) { warn_(error.message() + "; will retry"); }),
+      auditor_(kernel_, ledger_) {}
 
 Result<void> Reconciler::start() {
   if (const auto prepared = kernel_.prepare(); !prepared) return prepared;
@@ -208,8 +206,8 @@ bool Reconciler::step(Instant now) {
   }
   // At the first look all Services are computed before the first of them is written, but for what everybody waits for:
   // then the kernel need not wait for us in between.
-  const bool computing = uncomputed_ > services_per_step;
-  recompute_touched(computing ? std::min(cluster_.pressing(), services_per_step) : services_per_step);
+  const bool computing = uncomputed_ > services_per_step_;
+  recompute_touched(computing ? std::min(cluster_.pressing(), services_per_step_) : services_per_step_);
   if (!computing) ledger_.take_up();
   const auto due = retries_.take_due(now);
   for (const auto& id : due) ledger_.touch(id);
@@ -224,7 +222,7 @@ bool Reconciler::step(Instant now) {
   report_wrong_families();
   report_unmarked();
   if (computing) {
-    recompute_touched(services_per_step);
+    recompute_touched(services_per_step_);
     ledger_.put_off();
   }
   view_stale_ = view_stale_ || ledger_.routes().serving() != view_.routed;
@@ -269,6 +267,21 @@ void Reconciler::report_unmarked() {
                     service.to_string()));
 }
 
+// A virtual server as it is now; its own attributes are only asked for where its destinations are not as we know them.
+// Nothing where it is gone or cannot be read: an error is never read as absence.
+std::optional<ObservedVirtualServer> Reconciler::look_at(const VirtualServerKey& key) {
+  if (const auto* server = ledger_.actual(key)) {
+    auto destinations = kernel_.destinations(key);
+    if (!destinations) return {};
+    ObservedVirtualServer found{*server, std::move(*destinations)};
+    if (ledger_.confirms(found)) return found;
+  }
+  auto found = kernel_.observe(key);
+  if (!found) return {};
+  ledger_.observed(key, *found);
+  return std::move(*found);
+}
+
 bool Reconciler::poll_drains(Instant now, std::size_t limit) {
   if (drain_queue_.empty())
     for (const auto& [key, starts] : ledger_.draining()) drain_queue_.push_back(key);
@@ -276,11 +289,9 @@ bool Reconciler::poll_drains(Instant now, std::size_t limit) {
   for (; limit > 0 && !drain_queue_.empty(); --limit) {
     const VirtualServerKey key = drain_queue_.back();
     drain_queue_.pop_back();
-    const auto found = kernel_.observe(key);
-    if (!found) continue;  // an error is never read as absence
-    ledger_.observed(key, *found);
-    if (!*found) continue;
-    auto plan = ledger_.plan_removals(**found, now, policy_.drain_timeout);
+    const auto found = look_at(key);
+    if (!found) continue;
+    auto plan = ledger_.plan_removals(*found, now, policy_.drain_timeout);
     for (const auto phase : {Phase::retire, Phase::unserve_outside})
       removals[phase].insert(removals[phase].end(), plan[phase].begin(), plan[phase].end());
   }
@@ -289,18 +300,11 @@ bool Reconciler::poll_drains(Instant now, std::size_t limit) {
 }
 
 bool Reconciler::audit(std::size_t servers, std::size_t sets) {
-  if (audit_position_ == 0 && audit_set_ == 0) audit_servers_ = ledger_.servers();
-  for (std::size_t i = 0; i < servers && audit_position_ < audit_servers_.size(); ++i, ++audit_position_) {
-    const auto& key = audit_servers_[audit_position_];
-    const auto found = kernel_.observe(key);
-    if (found && ledger_.observed(key, *found)) ++counters_.drift_servers;
-  }
-  const auto all_sets = all_ip_sets();
-  for (std::size_t i = 0; i < sets && audit_set_ < all_sets.size(); ++i)
-    if (audit_piece(all_sets[audit_set_])) ++audit_set_;
-  if (audit_position_ < audit_servers_.size() || audit_set_ < all_sets.size()) return false;
-  audit_position_ = audit_set_ = 0;
-  audit_servers_.clear();
+  const auto before = auditor_.differences();
+  const bool ended = auditor_.look(servers, sets);
+  counters_.drift_servers += auditor_.differences().servers - before.servers;
+  counters_.drift_entries += auditor_.differences().entries - before.entries;
+  if (!ended) return false;
   ++counters_.audits;
   routes_stale_ = routes_stale_ || !ledger_.routes().present().empty() || !policy_.routed_cidrs.empty();
   for (const auto& [key, ports] : marks_.refused()) cluster_.touch(key);  // by now there may be marks again
@@ -308,30 +312,9 @@ bool Reconciler::audit(std::size_t servers, std::size_t sets) {
 }
 
 void Reconciler::look_again() {
-  audit_position_ = audit_set_ = 0;
+  auditor_.start_over();
   (void)audit(SIZE_MAX, SIZE_MAX);
   addresses_stale_ = routes_stale_ = true;
-}
-
-// The next members of the set; true at its end. The numbers agree as a rule, and then nothing is held; else it is read
-// again as a whole.
-bool Reconciler::audit_piece(IpSet set) {
-  bool equal = false;
-  if (!set.carries_marks()) {
-    std::vector<SetEntry> members;
-    const auto more = kernel_.members(set, members_per_piece, members);
-    if (more) {
-      audit_seen_ += members.size();
-      audit_known_ += ledger_.known_members(members);
-      if (*more) return false;
-      equal = audit_seen_ == audit_known_ && audit_known_ == ledger_.actual_members(set);
-    }
-    audit_seen_ = audit_known_ = 0;
-    if (!more) return true;  // an error is never read as absence
-  }
-  if (equal) return true;
-  if (const auto members = kernel_.members(set)) counters_.drift_entries += ledger_.observed(set, *members);
-  return true;
 }
 
 bool Reconciler::idle() const {

@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "daemon/loop/auditor.hpp"
 #include "daemon/loop/executor.hpp"
 #include "reconcile/cluster_state.hpp"
 #include "reconcile/local_summary.hpp"
@@ -27,8 +28,11 @@ struct ServiceNotice {
 class Reconciler {
  public:
   using Log = std::function<void(const std::string&)>;
-  // `primary`: the configured bind address, which replaces the Node's own addresses.
-  Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> primary, std::uint32_t seed, Log warn);
+  // `primary`: the configured bind address, which replaces the Node's own addresses. `services_per_step`: how many are
+  // computed, and written, before the loop looks at its other inputs again. One of ten endpoints costs the kernel about
+  // 50 us.
+  Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> primary, std::uint32_t seed, Log warn,
+             std::size_t services_per_step = 256);
 
   // Prepares the kernel and takes over what is there. Nothing is changed yet but for kube-ipvs0 and the sets existing.
   [[nodiscard]] Result<void> start();
@@ -41,8 +45,7 @@ class Reconciler {
   bool step(Instant now);
   // Removes drained destinations of the next `limit` virtual servers; returns whether all have had their turn.
   bool poll_drains(Instant now, std::size_t limit);
-  // Compares so many virtual servers and sets (or pieces of a large one), the next ones, with the kernel, and repairs.
-  // Returns true at the end of a pass over everything.
+  // Auditor::look().
   bool audit(std::size_t servers, std::size_t sets = 1);
 
   // The same for everything at once, addresses included: after somebody else has written here.
@@ -91,8 +94,8 @@ class Reconciler {
   void observe_routes(Instant now);
   void recompute(const ObjectKey& service);
   void recompute_touched(std::size_t limit);
+  [[nodiscard]] std::optional<ObservedVirtualServer> look_at(const VirtualServerKey& key);
   void report_conflicts();
-  bool audit_piece(IpSet set);
   void report_wrong_families();
   void report_unmarked();
   void note_written();
@@ -101,11 +104,13 @@ class Reconciler {
   Policy policy_;
   std::optional<IpAddress> primary_;
   Log warn_;
+  std::size_t services_per_step_;
   ClusterState cluster_;
   Ledger ledger_;
   Marks marks_;
   Retries retries_;
   Executor executor_;
+  Auditor auditor_;
   Plan plan_;  // of the last step; kept for its room
 
   std::set<LinkAddress> addresses_;  // of all links but kube-ipvs0
@@ -128,11 +133,6 @@ class Reconciler {
 
   std::unordered_set<VirtualServerKey> unsettled_;  // frontends whose flows have to be looked at
   std::vector<VirtualServerKey> drain_queue_;       // still to be looked at in this round
-  std::vector<VirtualServerKey> audit_servers_;
-  std::size_t audit_position_ = 0;
-  std::size_t audit_set_ = 0;
-  std::size_t audit_seen_ = 0;   // members of that set so far
-  std::size_t audit_known_ = 0;  // of these, known to be there
   Counters counters_;
 };
 

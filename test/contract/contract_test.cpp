@@ -217,3 +217,44 @@ TEST_CASE("preparing twice is the same as once, and undoing it leaves nothing") 
   CHECK(only_failure(*kernel, {Verb::add, BoundAddress{ip("10.96.0.1")}}) == Errc::not_found);
   CHECK_FALSE(kernel->members({SetKind::cluster_ip, Family::ipv4}));
 }
+
+TEST_CASE("virtual servers are listed in pieces, beside other calls") {
+  const auto kernel = make_kernel();
+  std::vector<Operation> additions;
+  std::vector<VirtualServer> wanted;
+  for (int i = 1; i <= 250; ++i) {
+    wanted.push_back(server("10.96.1." + std::to_string(i)));
+    additions.push_back({Verb::add, wanted.back()});
+  }
+  REQUIRE(execute(*kernel, additions) == nothing_failed);
+
+  std::vector<VirtualServer> found;
+  std::size_t pieces = 0;
+  for (bool more = true; more; ++pieces) {
+    const auto listed = kernel->servers(10, found);
+    REQUIRE(listed);
+    more = *listed;
+    REQUIRE(kernel->destinations(wanted.front().key));  // another dump, meanwhile
+  }
+  CHECK(pieces > 1);
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+  std::sort(wanted.begin(), wanted.end(), [](const auto& a, const auto& b) { return a.key < b.key; });
+  CHECK(found == wanted);
+
+  std::vector<VirtualServer> again;
+  REQUIRE(kernel->servers(10, again));
+  CHECK_FALSE(again.empty());
+}
+
+TEST_CASE("destinations are listed by themselves") {
+  const auto kernel = make_kernel();
+  const auto served = server("10.96.0.1");
+  REQUIRE(execute(*kernel, {{Verb::add, served}, {Verb::add, destination(served, "10.244.1.1", 3)}}) == nothing_failed);
+  const auto found = kernel->destinations(served.key);
+  REQUIRE(found);
+  REQUIRE(found->size() == 1);
+  CHECK(found->front().destination == destination(served, "10.244.1.1", 3).destination);
+  const auto none = kernel->destinations(server("10.96.0.2").key);
+  REQUIRE(none);
+  CHECK(none->empty());
+}

@@ -145,6 +145,24 @@ Result<std::optional<ObservedVirtualServer>> FakeKernel::observe(const VirtualSe
   return std::optional(std::move(found));
 }
 
+Result<std::vector<ObservedDestination>> FakeKernel::destinations(const VirtualServerKey& key) {
+  auto found = observe(key);
+  return *found ? std::move((*found)->destinations) : std::vector<ObservedDestination>{};
+}
+
+// In pieces of `enough`, of what there is at each.
+Result<bool> FakeKernel::servers(std::size_t enough, std::vector<VirtualServer>& into) {
+  ++observations;
+  auto row = listed_ ? servers_.upper_bound(*listed_) : servers_.begin();
+  for (; enough > 0 && row != servers_.end(); --enough, ++row) {
+    into.push_back(row->second.server);
+    listed_ = row->first;
+  }
+  if (row != servers_.end()) return true;
+  listed_.reset();
+  return false;
+}
+
 Result<std::vector<SetEntry>> FakeKernel::members(IpSet set) {
   ++observations;
   if (!prepared_) return fail_errno(ENOENT, "fake");

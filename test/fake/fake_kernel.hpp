@@ -24,6 +24,8 @@ class FakeKernel final : public Kernel {
   std::vector<Failure> execute(std::span<const Operation> operations) override;
   Result<KernelState> observe() override;
   Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) override;
+  Result<std::vector<ObservedDestination>> destinations(const VirtualServerKey& key) override;
+  Result<bool> servers(std::size_t enough, std::vector<VirtualServer>& into) override;
   Result<std::vector<SetEntry>> members(IpSet set) override;
   Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) override;
   Result<std::vector<LinkAddress>> addresses() override;
@@ -50,7 +52,7 @@ class FakeKernel final : public Kernel {
 
   // Every operation since the last call, failed ones included.
   [[nodiscard]] std::vector<Operation> take_log();
-  std::size_t observations = 0;  // calls of observe() and members()
+  std::size_t observations = 0;  // of calls that read
   std::size_t calls = 0;         // of execute()
 
   // text_of() all of it.
@@ -71,6 +73,7 @@ class FakeKernel final : public Kernel {
 
   bool prepared_ = false;
   std::map<VirtualServerKey, Row> servers_;
+  std::optional<VirtualServerKey> listed_;  // the last one of a listing that is under way
   std::set<IpAddress> bound_;
   std::map<Cidr, LocalRoute> routes_;
   std::set<SetEntry> entries_;

@@ -104,6 +104,20 @@ Result<std::optional<ObservedVirtualServer>> FaultyKernel::observe(const Virtual
   return found;
 }
 
+Result<std::vector<ObservedDestination>> FaultyKernel::destinations(const VirtualServerKey& key) {
+  if (const auto error = listing_fails("destinations")) return fail(*error);
+  auto found = inner_.destinations(key);
+  if (found) leave_out(*found);
+  return found;
+}
+
+Result<bool> FaultyKernel::servers(std::size_t enough, std::vector<VirtualServer>& into) {
+  if (const auto error = listing_fails("servers")) return fail(*error);
+  auto more = inner_.servers(enough, into);
+  if (more) leave_out(into);
+  return more;
+}
+
 Result<std::vector<SetEntry>> FaultyKernel::members(IpSet set) {
   if (const auto error = listing_fails("members")) return fail(*error);
   auto members = inner_.members(set);

@@ -4,7 +4,7 @@
 #include <functional>
 #include <random>
 
-#include "model/kernel.hpp"
+#include "model/forwarding_kernel.hpp"
 
 namespace ipvsd::test {
 
@@ -16,9 +16,9 @@ namespace ipvsd::test {
 // - a listing fails, is interrupted, or leaves something out without saying so: destinations and set members, and at
 //   the start virtual servers that we look for by their set entries;
 // - notifications are lost; the link and the sets cannot be made.
-class FaultyKernel final : public Kernel {
+class FaultyKernel final : public ForwardingKernel {
  public:
-  explicit FaultyKernel(Kernel& inner) : inner_(inner) {}
+  using ForwardingKernel::ForwardingKernel;
 
   // From now on one call in about `rate` goes wrong.
   void trouble(std::uint32_t seed, unsigned rate);
@@ -28,15 +28,15 @@ class FaultyKernel final : public Kernel {
   std::function<void(const Operation&)> seen;
 
   Result<void> prepare() override;
-  Result<void> unprepare() override { return inner_.unprepare(); }
   std::vector<Failure> execute(std::span<const Operation> operations) override;
   Result<KernelState> observe() override;
   Result<std::optional<ObservedVirtualServer>> observe(const VirtualServerKey& key) override;
+  Result<std::vector<ObservedDestination>> destinations(const VirtualServerKey& key) override;
+  Result<bool> servers(std::size_t enough, std::vector<VirtualServer>& into) override;
   Result<std::vector<SetEntry>> members(IpSet set) override;
   Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) override;
   Result<std::vector<LinkAddress>> addresses() override;
   Result<std::vector<LocalRoute>> routes() override;
-  int notification_fd() const override { return inner_.notification_fd(); }
   std::vector<Notification> notifications() override;
 
  private:
@@ -47,7 +47,6 @@ class FaultyKernel final : public Kernel {
   template <class T>
   void leave_out(std::vector<T>& from);
 
-  Kernel& inner_;
   std::mt19937 random_;
   unsigned rate_ = 0;
   std::uint64_t injected_ = 0;

@@ -121,7 +121,8 @@ class Run {
 
 void Run::start() {
   for (int attempt = 0; attempt < 1000; ++attempt) {
-    reconciler_.emplace(kernel_, Policy{{"rr", 0}, "here"}, std::nullopt, 1, [](const std::string&) {});
+    reconciler_.emplace(
+        kernel_, Policy{{"rr", 0}, "here"}, std::nullopt, 1, [](const std::string&) {}, 2);
     if (!reconciler_->start()) continue;
     for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
       reconciler_->apply(ReplaceBegin{kind});

@@ -1,6 +1,7 @@
 // What the histories with faults have found, each as the shortest way to it.
 #include <catch2/catch.hpp>
 
+#include "model/forwarding_kernel.hpp"
 #include "test/fake/fake_kernel.hpp"
 #include "test/unit/objects.hpp"
 #include "test/unit/random_cluster.hpp"
@@ -18,17 +19,14 @@ class Node2 : public SimulatedNode {
 };
 
 // Reads as the fake kernel does, but for what a test leaves out or lets fail.
-class Forgetful final : public Kernel {
+class Forgetful final : public ForwardingKernel {
  public:
-  explicit Forgetful(FakeKernel& inner) : inner_(inner) {}
+  using ForwardingKernel::ForwardingKernel;
   bool dump_leaves_servers_out = false;
   int failing_address_lists = 0;
   int failing_route_lists = 0;
   bool sees_no_server = false;
 
-  Result<void> prepare() override { return inner_.prepare(); }
-  Result<void> unprepare() override { return inner_.unprepare(); }
-  std::vector<Failure> execute(std::span<const Operation> operations) override { return inner_.execute(operations); }
   Result<KernelState> observe() override {
     auto state = inner_.observe();
     if (dump_leaves_servers_out) state->servers.clear();
@@ -38,10 +36,6 @@ class Forgetful final : public Kernel {
     if (sees_no_server) return fail(Errc::overrun, "fault", ENOBUFS);
     return inner_.observe(key);
   }
-  Result<std::vector<SetEntry>> members(IpSet set) override { return inner_.members(set); }
-  Result<bool> members(IpSet set, std::size_t enough, std::vector<SetEntry>& into) override {
-    return inner_.members(set, enough, into);
-  }
   Result<std::vector<LinkAddress>> addresses() override {
     if (failing_address_lists > 0 && failing_address_lists-- > 0) return fail(Errc::interrupted, "fault");
     return inner_.addresses();
@@ -50,11 +44,6 @@ class Forgetful final : public Kernel {
     if (failing_route_lists > 0 && failing_route_lists-- > 0) return fail(Errc::interrupted, "fault");
     return inner_.routes();
   }
-  int notification_fd() const override { return inner_.notification_fd(); }
-  std::vector<Notification> notifications() override { return inner_.notifications(); }
-
- private:
-  FakeKernel& inner_;
 };
 
 }  // namespace
@@ -189,4 +178,27 @@ TEST_CASE("a virtual server that the dump at the start left out is found by its 
   kernel.dump_leaves_servers_out = true;
   node.start();
   CHECK(fake.text().empty());
+}
+
+TEST_CASE("a Service that goes before the first view is complete does not take the proof of ownership along") {
+  Node2 node;
+  auto service = cluster_ip_service("a1", "10.96.0.1");
+  service.ports.push_back({"dns", Protocol::udp, Port{53}, {}});
+  node.apply(service);
+  node.start();
+  node.reconciler.reset();
+  // It was going: what let it in has gone, and then the daemon was killed.
+  node.kernel.foreign(
+      {Verb::remove, ip_port_entry({SetKind::cluster_ip, Family::ipv4}, ip("10.96.0.1"), Protocol::udp, Port{53})});
+  service.ports.pop_back();
+  node.apply(service);
+  for (int i = 2; i < 8; ++i) node.apply(cluster_ip_service("a" + std::to_string(i), "10.96.0." + std::to_string(i)));
+  node.services_per_step = 1;
+  node.start_unsettled();
+  while (node.reconciler->counters().recomputed < 3) (void)node.reconciler->step(node.now);
+  node.remove(Kind::service, service.key);
+  (void)node.reconciler->step(node.now);
+  node.reconciler.reset();  // killed
+  node.start();
+  CHECK(node.kernel.text() == from_scratch(node.objects));
 }

@@ -79,7 +79,7 @@ Node random_node(std::mt19937& random) {
   return node;
 }
 
-// By its set entries and its endpoints; two marks that are equal in both may change places.
+// By its set entries, its attributes and its endpoints; two marks that are equal in all may change places.
 std::string meaning_of(const ObservedVirtualServer& found, const std::vector<SetEntry>& entries) {
   std::vector<std::string> parts;
   for (auto entry : entries)
@@ -91,7 +91,9 @@ std::string meaning_of(const ObservedVirtualServer& found, const std::vector<Set
   for (const auto& observed : found.destinations)
     parts.push_back(to_string(Operation{Verb::add, DestinationOf{{}, observed.destination}}));
   std::sort(parts.begin(), parts.end());
-  std::string meaning(to_string(found.server.key.family()));
+  VirtualServer without_mark = found.server;
+  without_mark.key.fwmark = 0;
+  std::string meaning = to_string(Operation{Verb::add, without_mark});
   for (const auto& part : parts) meaning += "\n" + part;
   return meaning;
 }
@@ -127,7 +129,8 @@ void SimulatedNode::start() {
 }
 
 void SimulatedNode::start_unsettled() {
-  reconciler.emplace(kernel_, policy, std::nullopt, 1, [this](const std::string& text) { log.push_back(text); });
+  reconciler.emplace(
+      kernel_, policy, std::nullopt, 1, [this](const std::string& text) { log.push_back(text); }, services_per_step);
   REQUIRE(reconciler->start());
   for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
     reconciler->apply(ReplaceBegin{kind});

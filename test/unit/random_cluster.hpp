@@ -35,6 +35,7 @@ class SimulatedNode {
   [[nodiscard]] std::string text();
 
   Policy policy;
+  std::size_t services_per_step = 256;
   std::optional<Reconciler> reconciler;
   Objects objects;
   std::vector<std::string> log;

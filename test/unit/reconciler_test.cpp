@@ -39,6 +39,7 @@ TEST_CASE("any history ends where a fresh start with the final objects ends") {
     INFO("seed " << seed);
     std::mt19937 random(seed);
     Node1 node;
+    node.services_per_step = 1 + seed % 4;
     random_history(node, random, 10);
     node.start();
     random_history(node, random, 60);
@@ -52,6 +53,7 @@ TEST_CASE("faults delay, and change nothing in the end") {
     INFO("seed " << seed);
     std::mt19937 random(seed);
     Node1 node;
+    node.services_per_step = 1 + seed % 4;
     node.start();
     bool faulty = true;
     node.kernel.fault = [&](const Operation&) -> std::optional<FakeKernel::Fault> {
@@ -75,6 +77,7 @@ TEST_CASE("a restart at any moment loses nothing and rewrites nothing") {
     INFO("seed " << seed);
     std::mt19937 random(seed);
     Node1 node;
+    node.services_per_step = 1 + seed % 4;
     node.start();
     random_history(node, random, 30);
     const bool settled = random() % 2 == 0;
@@ -99,6 +102,7 @@ TEST_CASE("with marks for outside clients, too: any history, faults and a restar
     INFO("seed " << seed);
     std::mt19937 random(seed);
     Node1 node(policy);
+    node.services_per_step = 1 + seed % 4;
     node.start();
     bool faulty = random() % 2 == 0;
     node.kernel.fault = [&](const Operation&) -> std::optional<FakeKernel::Fault> {
@@ -289,6 +293,7 @@ TEST_CASE("any history with faults and changes of mode ends where a fresh start 
     INFO("seed " << seed);
     std::mt19937 random(seed);
     Node1 node;
+    node.services_per_step = 1 + seed % 4;
     bool faulty = false;
     node.kernel.fault = [&](const Operation&) -> std::optional<FakeKernel::Fault> {
       if (!faulty || random() % 6 != 0) return {};
