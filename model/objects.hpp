@@ -124,9 +124,10 @@ struct Decoded {
 
 }  // namespace ipvsd
 
+// Not noexcept: so libstdc++'s maps keep it with the key, and do not read the names of neighbours to know it.
 template <>
 struct std::hash<ipvsd::ObjectKey> {
-  std::size_t operator()(const ipvsd::ObjectKey& key) const noexcept {
+  std::size_t operator()(const ipvsd::ObjectKey& key) const {
     std::size_t seed = std::hash<std::string>{}(key.ns);
     ipvsd::hash_mix(seed, std::hash<std::string>{}(key.name));
     return seed;

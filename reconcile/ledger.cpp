@@ -262,12 +262,16 @@ bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedV
   return differs;
 }
 
-bool Ledger::confirms(const ObservedVirtualServer& found) {
+bool Ledger::agrees(const ObservedVirtualServer& found) const {
   const auto entry = servers_.find(found.server.key);
-  if (entry == servers_.end() || doubtful_servers_.contains(found.server.key)) return false;
-  ServerRow& row = entry->second;
-  row.confirmed = row.actual == found.server && row.destinations() == sorted_destinations(found);
-  return row.confirmed;
+  return entry != servers_.end() && !doubtful_servers_.contains(found.server.key) &&
+         entry->second.actual == found.server && entry->second.destinations() == sorted_destinations(found);
+}
+
+bool Ledger::confirmed(const ObservedVirtualServer& found) {
+  const bool agreed = agrees(found);
+  if (agreed) servers_.at(found.server.key).confirmed = true;
+  return agreed;
 }
 
 std::vector<VirtualServerKey> Ledger::take_unconfirmed() {

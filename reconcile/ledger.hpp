@@ -59,9 +59,11 @@ class Ledger {
   void observed(const KernelState& state, const std::unordered_set<VirtualServerKey>& owned);
   // One virtual server, at any time; returns whether it differed from what was known.
   bool observed(const VirtualServerKey& key, const std::optional<ObservedVirtualServer>& found);
-  // Whether this is what is known, without changing it.
-  [[nodiscard]] bool confirms(const ObservedVirtualServer& found);
-  // Virtual servers known to be there, and neither confirmed nor observed since the last call. O(all).
+  // Whether this is what is known.
+  [[nodiscard]] bool agrees(const ObservedVirtualServer& found) const;
+  // The same of what the kernel showed just now; and those known to be there that were neither confirmed so nor
+  // observed since the last call. O(all).
+  [[nodiscard]] bool confirmed(const ObservedVirtualServer& found);
   [[nodiscard]] std::vector<VirtualServerKey> take_unconfirmed();
   // The members of one set; returns how many differed.
   std::size_t observed(IpSet set, const std::vector<SetEntry>& members);

@@ -66,7 +66,7 @@ bool Auditor::next_listed() {
 void Auditor::check(const VirtualServer& listed) {
   if (!ledger_.knows(listed.key)) return;
   const auto destinations = kernel_.destinations(listed.key);
-  if (destinations && !ledger_.confirms({listed, *destinations})) observe(listed.key);
+  if (destinations && !ledger_.confirmed({listed, *destinations})) observe(listed.key);
 }
 
 void Auditor::observe(const VirtualServerKey& key) {

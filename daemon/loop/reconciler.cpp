@@ -274,7 +274,7 @@ std::optional<ObservedVirtualServer> Reconciler::look_at(const VirtualServerKey&
     auto destinations = kernel_.destinations(key);
     if (!destinations) return {};
     ObservedVirtualServer found{*server, std::move(*destinations)};
-    if (ledger_.confirms(found)) return found;
+    if (ledger_.agrees(found)) return found;
   }
   auto found = kernel_.observe(key);
   if (!found) return {};
