@@ -234,8 +234,9 @@ Contribution desired(const Service& service, std::span<const EndpointSlice* cons
   }
   // An address may be external IP and load balancer IP at once, a port may be listed twice: the first one counts.
   std::vector<Frontend>& frontends = contribution.frontends;
-  std::stable_sort(frontends.begin(), frontends.end(),
-                   [](const Frontend& a, const Frontend& b) { return a.server.key < b.server.key; });
+  const auto by_key = [](const Frontend& a, const Frontend& b) { return a.server.key < b.server.key; };
+  if (!std::is_sorted(frontends.begin(), frontends.end(), by_key))
+    std::stable_sort(frontends.begin(), frontends.end(), by_key);
   frontends.erase(std::unique(frontends.begin(), frontends.end(),
                               [](const Frontend& a, const Frontend& b) { return a.server.key == b.server.key; }),
                   frontends.end());

@@ -64,6 +64,7 @@ std::vector<DestinationKey> Ledger::wanted(const VirtualServerKey& key) const {
   const auto row = servers_.find(key);
   if (row == servers_.end() || row->second.claims.empty()) return keys;
   const Claim& claim = row->second.claims.front();
+  keys.reserve(claim.destinations.size());
   for (const auto& destination : claim.destinations) keys.push_back(destination.key);
   if (claim.outside == Mark{}) return keys;
   const auto outside = wanted({IpAddress::any(key.family()), Protocol::none, Port{}, claim.outside.value});

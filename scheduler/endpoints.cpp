@@ -46,6 +46,7 @@ struct ListRule {
 std::vector<Destination> list_by(const ListRule& rule, std::span<const Candidate> candidates) {
   const bool falling_back = rule.falls_back(candidates);
   std::vector<Destination> chosen;
+  chosen.reserve(candidates.size());
   for (const auto& candidate : candidates)
     if (rule.standing(candidate, falling_back) == Standing::in) chosen.push_back(destination_of(candidate));
   return chosen;
@@ -56,6 +57,9 @@ std::vector<Destination> list_by(const ListRule& rule, std::span<const Candidate
 std::vector<Candidate> merge_endpoints(std::span<const EndpointSlice* const> slices, Family family,
                                        const ServicePort& port, std::string_view node_name) {
   std::vector<Candidate> candidates;
+  std::size_t endpoints = 0;
+  for (const auto* slice : slices) endpoints += slice->endpoints.size();
+  candidates.reserve(endpoints);
   for (const auto* slice : slices) {
     if (slice->family != family) continue;
     for (const auto& endpoint_port : slice->ports) {
