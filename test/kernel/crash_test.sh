@@ -2,12 +2,13 @@
 # Killed at any system call, the daemon leaves nothing that its next start does not put right: the kernel is then as
 # without the kill, connections live on, and of the iptables rules each table was as before or as after, never between.
 #
-#   test/kernel/crash_test.sh [SCENARIO...]   on the test kernel (default: start-cleanup-tree change drain switch); each
-#                                             goes there and back:
+#   test/kernel/crash_test.sh [SCENARIO...]   on the test kernel (default: restore start-cleanup-tree change drain
+#                                             switch); each goes there and back:
 #     start-cleanup   from nothing to served, and back by --cleanup
 #     change          Services come, and go, below a running daemon
 #     drain           endpoints leave, with connections and without, and return
 #     switch          to the other one of ipvsd.serviceAddresses, bind and route
+#     restore         iptables-restore alone, from one set of rules to another
 #   SCENARIO-tree     kills the iptables programs with it, and at each of their calls too; otherwise they live on
 #
 # IPVSD_KILLS: how many calls each way are tried, spread over all there are (default 2); "all": each one, which takes
@@ -19,7 +20,7 @@ cd "$(dirname "$(realpath "$0")")/../.." || exit 1
 kills=${IPVSD_KILLS:-2}
 RANDOM=${IPVSD_SEED:-1}
 kill_at=$PWD/build/test/kernel/kill_at
-[ $# -gt 0 ] || set -- start-cleanup-tree change drain switch
+[ $# -gt 0 ] || set -- restore start-cleanup-tree change drain switch
 
 must "the node" topology_up
 must "the backends" serve_pods
@@ -233,12 +234,52 @@ scenario() {
   [ "$to" = nothing ] || check "$name: no connection broke" intact held "$held"
 }
 
+# texts_of NUMBER: for iptables-restore, a chain in each table.
+texts_of() {
+  local table last
+  for table in mangle nat filter; do
+    printf '*%s\n:CRASH - [0:0]\n' $table
+    for last in {1..20}; do echo "-A CRASH -s 192.0.2.$last/32 -d 198.51.100.$1/32 -j RETURN"; done
+    echo COMMIT
+  done
+}
+# restored NUMBER CALL: by iptables-restore that is killed at this call; 0 is never.
+restored() { "$kill_at" "$2" iptables-restore --noflush -w 5 <"$work/text-$1" >"$work/killed" 2>&1; }
+# iptables-restore itself, killed between two sets of rules: its tables change one after the other, each at once.
+restore_scenario() {
+  # Quick ones: there may be more of them.
+  local there call number tried=0 kills=$kills
+  [[ $kills =~ [^0-9] ]] || kills=$((10 * kills))
+  for number in 2 1; do
+    texts_of $number >"$work/text-$number"
+    restored $number 0
+    must "restore: rules" grep '^ended with 0 ' "$work/killed"
+    tables >"$work/rules-$number.tables"
+  done
+  must "restore: they differ" not cmp "$work/rules-1.tables" "$work/rules-2.tables"
+  there=$(grep -oE '[0-9]+ calls' "$work/killed")
+  there=${there% calls}
+  : >"$work/failures"
+  while read -r -u 4 call _; do
+    number=$((3 - number))
+    tried=$((tried + 1))
+    restored $number "$call"
+    whole_tables rules-1 rules-2 >"$work/output" && continue
+    { echo "iptables-restore, call $call of $there: $(cat "$work/killed")"; cat "$work/output"; } | tee -a "$work/failures"
+  done 4< <(calls_to_try "$there" "$there")
+  check "restore: $tried kills among its $there calls leave no table between" test ! -s "$work/failures"
+  for table in mangle nat filter; do
+    iptables -t $table -F CRASH && iptables -t $table -X CRASH
+  done
+}
+
 for name; do
   case $name in
     start-cleanup | start-cleanup-tree) scenario "$name" served nothing ;;
     change) scenario "$name" served edge ;;
     drain) scenario "$name" served drained ;;
     switch | switch-tree) scenario "$name" served routed ;;
+    restore) restore_scenario ;;
     *) must "the scenario $name" false ;;
   esac
 done
