@@ -235,10 +235,12 @@ Result<Audit> audit(const Rules& rules, std::string_view save_output) {
   for (const auto& jump : rules.jumps) {
     const auto* table = find_table(*saved, jump.table);
     const auto present = table != nullptr ? rules_of(*table, jump.from) : std::vector<std::string_view>{};
-    if (std::find(present.begin(), present.end(), jump.rule()) != present.end()) continue;
-    result.missing_jumps.push_back(jump);
-    if (result.difference.empty())
-      result.difference = fmt::format("{}/{} does not jump to {}", to_string(jump.table), jump.from, jump.to);
+    const auto times = std::count(present.begin(), present.end(), jump.rule());
+    if (times == 0) result.missing_jumps.push_back(jump);
+    for (auto more = times; more > 1; --more) result.surplus_jumps.push_back(jump);
+    if (times != 1 && result.difference.empty())
+      result.difference = fmt::format("{}/{} {} to {}", to_string(jump.table), jump.from,
+                                      times == 0 ? "does not jump" : "jumps more than once", jump.to);
   }
   return result;
 }

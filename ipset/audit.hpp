@@ -31,11 +31,12 @@ struct SavedTable {
 struct Audit {
   bool chains_equal = false;        // all of our chains exist and hold exactly our rules
   std::vector<Jump> missing_jumps;  // in the order of Rules::jumps
+  std::vector<Jump> surplus_jumps;  // as often as each is there too often
   std::string difference;           // the first difference, for people; empty if there is none
   // What Rules::foreign_marks has counted; nothing where that is not there.
   std::optional<std::uint64_t> foreign_marks;
 
-  [[nodiscard]] bool clean() const { return chains_equal && missing_jumps.empty(); }
+  [[nodiscard]] bool clean() const { return chains_equal && missing_jumps.empty() && surplus_jumps.empty(); }
 };
 
 // How much was counted since the last look, by a counter of the kernel's that begins anew with its rule. What it has

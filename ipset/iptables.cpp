@@ -30,6 +30,12 @@ std::string trimmed(std::string_view text) {
   return line;
 }
 
+// As run_process() tells it.
+std::string outcome(int exit_status) {
+  return exit_status > 128 ? fmt::format("killed by signal {}", exit_status - 128)
+                           : fmt::format("exit status {}", exit_status);
+}
+
 Errc meaning_of(int exit_status, std::string_view standard_error) {
   for (const auto* denied : {"ermission denied", "not permitted", "must be root"})
     if (standard_error.find(denied) != std::string_view::npos) return Errc::denied;
@@ -37,6 +43,8 @@ Errc meaning_of(int exit_status, std::string_view standard_error) {
   // no such extension, or no NAT at all.
   for (const auto* missing : {"No such file or directory", "not supported"})
     if (standard_error.find(missing) != std::string_view::npos) return Errc::unsupported;
+  // A program that was killed says nothing of the kernel.
+  if (exit_status > 128) return Errc::interrupted;
   return exit_status == 4 ? Errc::busy : Errc::unsupported;
 }
 
@@ -72,7 +80,7 @@ Result<std::string> run_save(IptablesBackend backend, Family family) {
   if (!result) return fail(std::move(result.error()));
   if (result->exit_status != 0)
     return fail(meaning_of(result->exit_status, result->err),
-                fmt::format("{}: exit status {}: {}", name, result->exit_status, trimmed(result->err)));
+                fmt::format("{}: {}: {}", name, outcome(result->exit_status), trimmed(result->err)));
   return std::move(result->out);
 }
 
@@ -173,7 +181,7 @@ Result<std::vector<SavedTable>> saved_tables(IptablesBackend backend, Family fam
 std::string_view to_string(IptablesBackend backend) { return backend == IptablesBackend::nft ? "nft" : "legacy"; }
 
 Error restore_error(int exit_status, std::string_view standard_error, std::string_view text) {
-  auto context = fmt::format("exit status {}: {}", exit_status, trimmed(standard_error));
+  auto context = fmt::format("{}: {}", outcome(exit_status), trimmed(standard_error));
   const auto line = line_of(text, failed_line(standard_error));
   if (!line.empty()) context += fmt::format("; in \"{}\"", line.substr(0, 256));
   return {meaning_of(exit_status, standard_error), 0, std::move(context)};
@@ -217,7 +225,7 @@ Result<Iptables::Ensured> Iptables::ensure(Family family, const RulesConfig& con
   const auto found = audit(wanted, *saved);
   if (!found) return fail(found.error());
   if (found->clean()) return Ensured{false, found->foreign_marks};
-  if (auto written = restore(family, restore_text(wanted, found->missing_jumps)); !written)
+  if (auto written = restore(family, restore_text(wanted, found->missing_jumps, found->surplus_jumps)); !written)
     return fail(std::move(written.error()));
   return Ensured{true, found->foreign_marks};
 }

@@ -39,11 +39,12 @@ class Iptables {
   [[nodiscard]] Result<IptablesBackend> backend(Family family);
 
   // The output of iptables-save, with counters. Error: as backend(); not_found without the program; denied, busy,
-  // unsupported, timed_out.
+  // unsupported, timed_out, interrupted (it was killed).
   [[nodiscard]] Result<std::string> save(Family family);
 
   // Feeds iptables-restore --noflush. Each table is one transaction. Errors: busy if somebody held the lock for 5 s or
-  // interfered (exit status 4), denied, unsupported otherwise; with the line that failed.
+  // interfered (exit status 4), denied, timed_out, interrupted (it was killed), unsupported otherwise; with the line
+  // that failed.
   [[nodiscard]] Result<void> restore(Family family, const std::string& text);
 
   // Makes our chains and jumps what they should be. The sets must exist. If it has to write again and again, somebody

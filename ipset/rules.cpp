@@ -220,7 +220,8 @@ Rules rules(Family family, const RulesConfig& config) {
   return all;
 }
 
-std::string restore_text(const Rules& rules, const std::vector<Jump>& missing_jumps) {
+std::string restore_text(const Rules& rules, const std::vector<Jump>& missing_jumps,
+                         const std::vector<Jump>& surplus_jumps) {
   std::string text;
   for (const auto table : tables) {
     text += fmt::format("*{}\n", to_string(table));
@@ -231,6 +232,8 @@ std::string restore_text(const Rules& rules, const std::vector<Jump>& missing_ju
         for (const auto& rule : chain.rules) text += fmt::format("-A {} {}\n", chain.name, rule);
     for (const auto& jump : missing_jumps)
       if (jump.table == table) text += fmt::format("-I {} 1 {}\n", jump.from, jump.rule());
+    for (const auto& jump : surplus_jumps)
+      if (jump.table == table) text += fmt::format("-D {} {}\n", jump.from, jump.rule());
     text += "COMMIT\n";
   }
   return text;

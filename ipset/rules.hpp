@@ -71,7 +71,8 @@ struct Rules {
 [[nodiscard]] Rules rules(Family family, const RulesConfig& config);
 
 // Input for `iptables-restore --noflush`: empties our chains and fills them, table by table in one transaction, and
-// inserts the jumps.
-[[nodiscard]] std::string restore_text(const Rules& rules, const std::vector<Jump>& missing_jumps);
+// inserts the missing jumps and deletes the surplus ones.
+[[nodiscard]] std::string restore_text(const Rules& rules, const std::vector<Jump>& missing_jumps,
+                                       const std::vector<Jump>& surplus_jumps = {});
 
 }  // namespace ipvsd

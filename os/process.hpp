@@ -18,7 +18,7 @@ struct ProcessResult {
 
 // Looks `argv[0]` up in PATH, feeds `input` to its standard input and collects both outputs (each cut at 64 MiB).
 // At the deadline the program is killed and the error is timed_out. Error not_found: no such program. A non-zero exit
-// status is not an error here. Thread-safe.
+// status is not an error here. SIGPIPE is to be ignored where there is input. Thread-safe.
 [[nodiscard]] Result<ProcessResult> run_process(const std::vector<std::string>& argv, const std::string& input,
                                                 std::chrono::milliseconds deadline);
 
