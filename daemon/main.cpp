@@ -19,6 +19,7 @@
 #include "daemon/config/config_watch.hpp"
 #include "daemon/config/family_check.hpp"
 #include "daemon/config/flags.hpp"
+#include "daemon/config/key_files.hpp"
 #include "daemon/config/kubeconfig.hpp"
 #include "daemon/config/options.hpp"
 #include "daemon/config/service_cidrs.hpp"
@@ -521,6 +522,7 @@ int run(int argc, char** argv) {
     auto read = read_access(*flags);
     if (!read) return give_up(read.error());
     access = std::move(*read);
+    for (const auto& text : exposed_secrets(access, flags->config.kubeconfig)) warn(text);
   }
   if (::geteuid() != 0)
     return give_up({Errc::denied, EPERM, "kube-ipvsd needs root, or CAP_NET_ADMIN and CAP_NET_RAW with uid 0"});
