@@ -19,6 +19,7 @@
 #include "daemon/config/config_watch.hpp"
 #include "daemon/config/family_check.hpp"
 #include "daemon/config/flags.hpp"
+#include "daemon/config/key_files.hpp"
 #include "daemon/config/kubeconfig.hpp"
 #include "daemon/config/options.hpp"
 #include "daemon/config/service_cidrs.hpp"
@@ -46,6 +47,7 @@
 #include "daemon/source/service_cidrs.hpp"
 #include "daemon/version.hpp"
 #include "netlink/conntrack.hpp"
+#include "os/privileges.hpp"
 
 using namespace ipvsd;
 
@@ -139,7 +141,6 @@ bool set_kernel_parameters(const Config& config, LinuxKernel& kernel, const std:
   const nl::Timeouts timeouts{config.ipvs.tcp_timeout, config.ipvs.tcp_fin_timeout, config.ipvs.udp_timeout};
   if (timeouts != nl::Timeouts{})
     if (const auto set = kernel.ipvs().set_timeouts(timeouts); !set) tell(set.error().message());
-  std::ofstream("/proc/self/oom_score_adj") << config.oom_score_adj;
   return all_set;
 }
 
@@ -231,7 +232,12 @@ Result<Config> with_service_cidrs(const Flags& flags, const ApiAccess& access, L
   return config;
 }
 
+void keep_capabilities(const std::vector<Capability>& needed) {
+  if (const auto dropped = drop_capabilities(needed); !dropped) warn(dropped.error().message());
+}
+
 int dry_run(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, const Fd& signals) {
+  keep_capabilities({Capability::net_admin});
   const auto config = with_service_cidrs(flags, access, kernel, signals);
   if (!config) return give_up(config.error());
   policy.routed_cidrs = routed_cidrs(*config);
@@ -267,17 +273,26 @@ Result<std::vector<Family>> served_families(Iptables& iptables) {
   return served;
 }
 
-int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, const Fd& signals) {
+// What it takes from here on: all else goes before anything is read from the network. Raw sockets are iptables-legacy's
+// way to its rules.
+std::vector<Capability> needed_capabilities(const Config& config, Iptables& iptables,
+                                            const std::vector<Family>& served) {
+  std::vector<Capability> needed{Capability::net_admin};
+  for (const auto family : served)
+    if (iptables.backend(family) != IptablesBackend::nft) needed.push_back(Capability::net_raw);
+  for (const auto& address : {config.healthz, config.metrics})
+    if (address && address->port.number < 1024) needed.push_back(Capability::net_bind_service);
+  return needed;
+}
+
+int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, Iptables iptables,
+          const std::vector<Family>& served, const Fd& signals) {
   const auto complete = with_service_cidrs(flags, access, kernel, signals);
   if (!complete) return complete.error().code == Errc::interrupted ? 0 : give_up(complete.error());
   const Config& config = *complete;
   policy.routed_cidrs = routed_cidrs(config);
-  Iptables iptables(forced_backend(config));
-  const auto served = served_families(iptables);
-  if (!served) return give_up(served.error());
   for (const auto family : families)
-    policy.serves[static_cast<std::size_t>(family)] =
-        std::find(served->begin(), served->end(), family) != served->end();
+    policy.serves[static_cast<std::size_t>(family)] = std::find(served.begin(), served.end(), family) != served.end();
   const auto check = check_families(config, policy.serves);
   for (const auto& text : check.warnings) warn(text);
   if (check.fatal) return give_up({Errc::unsupported, 0, *check.fatal});
@@ -358,7 +373,7 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
       if (wrong && wrong != told) warn(*wrong);
       told = std::move(wrong);
     }
-    for (const auto family : *served) rules.want(family, rules_config(config, node, family, routed));
+    for (const auto family : served) rules.want(family, rules_config(config, node, family, routed));
   };
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
@@ -436,11 +451,16 @@ int write_config(const Flags& flags) {
 // As serve(), until the configuration file has become another one.
 int serve_watching(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel,
                    const Fd& signals) {
+  Iptables iptables(forced_backend(flags.config));
+  const auto served = served_families(iptables);
+  if (!served) return give_up(served.error());
+  std::ofstream("/proc/self/oom_score_adj") << flags.config.oom_score_adj;
+  keep_capabilities(needed_capabilities(flags.config, iptables, *served));
   std::optional<ConfigWatch> watch;
   if (!flags.config_file.empty() && !flags.once)
     watch.emplace(
         flags.config_file, flags.config_text, [] { ::kill(::getpid(), SIGTERM); }, warn);
-  const int status = serve(flags, access, policy, kernel, signals);
+  const int status = serve(flags, access, policy, kernel, std::move(iptables), *served, signals);
   if (!watch || !watch->has_changed()) return status;
   spdlog::error("{} was changed: ended, to be started again with what it is now", flags.config_file);
   return 1;
@@ -480,6 +500,7 @@ int hand_over(const Flags& flags, LinuxKernel& kernel) {
 }
 
 int run(int argc, char** argv) {
+  keep_memory_private();
   const Fd signals = claim_signals();
   const auto flags = parse_flags(argc, argv);
   if (!flags) {
@@ -505,6 +526,7 @@ int run(int argc, char** argv) {
     auto read = read_access(*flags);
     if (!read) return give_up(read.error());
     access = std::move(*read);
+    for (const auto& text : exposed_secrets(access, flags->config.kubeconfig)) warn(text);
   }
   if (::geteuid() != 0)
     return give_up({Errc::denied, EPERM, "kube-ipvsd needs root, or CAP_NET_ADMIN and CAP_NET_RAW with uid 0"});

@@ -129,6 +129,9 @@ bool has_chain(const SavedTable& table, std::string_view chain) {
   return std::find(table.chains.begin(), table.chains.end(), chain) != table.chains.end();
 }
 
+// A rule that somebody else wrote may be as long as he likes, and goes into a line of a log.
+std::string_view shown(std::string_view rule) { return rule.substr(0, 256); }
+
 // Empty if the chain is as it should be.
 std::string difference(const Chain& chain, const SavedTable* table) {
   const auto place = fmt::format("{}/{}", to_string(chain.table), chain.name);
@@ -137,7 +140,8 @@ std::string difference(const Chain& chain, const SavedTable* table) {
   for (std::size_t i = 0; i < std::max(found.size(), chain.rules.size()); ++i) {
     const auto expected = i < chain.rules.size() ? std::string_view(chain.rules[i]) : "no rule";
     const auto present = i < found.size() ? found[i] : "no rule";
-    if (expected != present) return fmt::format("{} rule {}: expected {}, found {}", place, i + 1, expected, present);
+    if (expected != present)
+      return fmt::format("{} rule {}: expected {}, found {}", place, i + 1, shown(expected), shown(present));
   }
   return {};
 }

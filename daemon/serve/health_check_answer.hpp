@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "model/objects.hpp"
 
@@ -22,15 +21,5 @@ struct HealthCheckState {
 [[nodiscard]] std::string health_check_answer(const HealthCheckState& state, std::chrono::system_clock::time_point now,
                                               bool head);
 [[nodiscard]] std::string health_check_body(const HealthCheckState& state);
-
-enum class RequestState {
-  incomplete,
-  complete,
-  bad,  // no HTTP/1 request, or longer than request_limit
-};
-constexpr std::size_t request_limit = 8192;
-// Looks at what a client has sent so far: a request line and headers up to an empty line. What follows is not read.
-[[nodiscard]] RequestState request_state(std::string_view received);
-[[nodiscard]] std::string bad_request_answer();
 
 }  // namespace ipvsd

@@ -18,10 +18,6 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr seconds connection_time{2};
-constexpr std::size_t connections_per_service = 64;
-constexpr std::size_t connection_limit = 512;
-constexpr std::size_t discard_limit = 65536;
 constexpr seconds longest_pause{60};
 constexpr std::uint64_t wake_id = 0;
 
@@ -29,8 +25,6 @@ void switch_on(int socket, int level, int option) {
   const int on = 1;
   ::setsockopt(socket, level, option, &on, sizeof on);
 }
-
-bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
 }  // namespace
 
@@ -42,7 +36,7 @@ HealthCheckServer::~HealthCheckServer() { stop(); }
 Result<void> HealthCheckServer::start() {
   epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
   wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!epoll_ || !wake_ || !watch(wake_.get(), EPOLLIN, wake_id)) return fail_errno(errno, "health checks: epoll");
+  if (!epoll_ || !wake_ || !watch(epoll_, wake_, EPOLLIN, wake_id)) return fail_errno(errno, "health checks: epoll");
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error&) {
@@ -69,13 +63,6 @@ void HealthCheckServer::publish(std::vector<HealthCheckChange> changes, const Li
   ::eventfd_write(wake_.get(), 1);
 }
 
-bool HealthCheckServer::watch(int fd, std::uint32_t events, std::uint64_t id, bool again) {
-  epoll_event event{};
-  event.events = events;
-  event.data.u64 = id;
-  return ::epoll_ctl(epoll_.get(), again ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
 void HealthCheckServer::run() {
   for (;;) {
     std::array<epoll_event, 64> events{};
@@ -85,24 +72,22 @@ void HealthCheckServer::run() {
       if (id == wake_id) continue;
       if (const auto listening = listening_.find(id); listening != listening_.end())
         accept(listening->second);
-      else if (connections_.contains(id))  // it may have made room for another
-        on_connection(id);
+      else
+        connections_.on_event(id);  // if it has not made room for another
     }
     {
       const std::lock_guard lock(mutex_);
       if (stopping_) return;
     }
     const auto now = Clock::now();
-    while (!connections_.empty() && connections_.begin()->second.deadline <= now)
-      connections_.erase(connections_.begin());
+    connections_.expire(now);
     take_published();
     retry(now);
   }
 }
 
 int HealthCheckServer::timeout_ms(Clock::time_point now) const {
-  auto next = now + longest_pause;
-  if (!connections_.empty()) next = std::min(next, connections_.begin()->second.deadline);
+  Clock::time_point next = std::min(now + longest_pause, connections_.due());
   for (const auto& [service, check] : checks_)
     if (check.attempts > 0) next = std::min(next, check.retry);
   return static_cast<int>(std::max<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(next - now).count(), 0));
@@ -193,7 +178,7 @@ Result<void> HealthCheckServer::listen_on(const ObjectKey& service, const IpAddr
     return fail_errno(error, error == EADDRINUSE ? what + ": another process, or Service, has this port" : what);
   }
   const auto id = next_id_++;
-  if (!watch(fd.get(), EPOLLIN, id)) return fail_errno(errno, what);
+  if (!watch(epoll_, fd, EPOLLIN, id)) return fail_errno(errno, what);
   listening_.emplace(id, Listening{service, address, port, std::move(fd)});
   return {};
 }
@@ -204,89 +189,20 @@ void HealthCheckServer::report() {
   metrics_.set_health_checks(checks_.size(), static_cast<std::size_t>(failing));
 }
 
-// --- connections ----------------------------------------------------------------------------------------------------
-
-void HealthCheckServer::make_room(const ObjectKey& service) {
-  const auto of_service = [&](const auto& item) { return item.second.service == service; };
-  const auto held = std::count_if(connections_.begin(), connections_.end(), of_service);
-  if (static_cast<std::size_t>(held) >= connections_per_service)
-    connections_.erase(std::find_if(connections_.begin(), connections_.end(), of_service));
-  else if (connections_.size() >= connection_limit)
-    connections_.erase(connections_.begin());
-}
-
 void HealthCheckServer::accept(const Listening& listening) {
-  Fd fd(::accept4(listening.fd.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!fd) {
-    // Without descriptors or memory the client stays in the queue: somebody else must leave first.
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-      if (connections_.empty())
-        ::poll(nullptr, 0, 100);
-      else
-        connections_.erase(connections_.begin());
-    }
-    return;
-  }
-  make_room(listening.service);
-  const auto id = next_id_++;
-  if (!watch(fd.get(), EPOLLIN, id)) return;
-  connections_.emplace(
-      id,
-      Connection{listening.service, listening.address.family(), Clock::now() + connection_time, std::move(fd), {}, {}});
+  connections_.accept(listening.fd, listening.service.to_string(),
+                      [this, service = listening.service, family = listening.address.family()](
+                          const std::string& request) { return answer(service, family, request); });
 }
 
-void HealthCheckServer::on_connection(std::uint64_t id) {
-  const auto entry = connections_.find(id);
-  Connection& connection = entry->second;
-  const bool answering = !connection.answer.empty() && connection.sent < connection.answer.size();
-  if (!(answering ? write(connection) : read(connection))) {
-    connections_.erase(entry);
-    return;
-  }
-  // Most answers go out at once, and then the client's end is waited for.
-  const bool unsent = connection.sent < connection.answer.size();
-  if (!watch(connection.fd.get(), unsent ? EPOLLOUT : EPOLLIN, id, true)) connections_.erase(entry);
-}
-
-bool HealthCheckServer::read(Connection& connection) {
-  std::array<char, 4096> buffer;
-  const ssize_t size = ::recv(connection.fd.get(), buffer.data(), buffer.size(), 0);
-  if (size < 0) return would_block();
-  if (size == 0) return false;
-  const auto count = static_cast<std::size_t>(size);
-  // Closing with unread bytes would reset the connection, and the client might lose its answer.
-  if (!connection.answer.empty()) return (connection.discarded += count) < discard_limit;
-  connection.received.append(buffer.data(), count);
-  switch (request_state(connection.received)) {
-    case RequestState::incomplete: return true;
-    case RequestState::bad: connection.answer = bad_request_answer(); break;
-    case RequestState::complete:
-      if (!answer(connection)) return false;
-      break;
-  }
-  return write(connection);
-}
-
-bool HealthCheckServer::answer(Connection& connection) {
-  const auto known = checks_.find(connection.service);
-  if (known == checks_.end()) return false;
-  const auto count = known->second.check.local_endpoints[static_cast<std::size_t>(connection.family)];
-  if (!count) return false;
-  const HealthCheckState state{connection.service, *count, health_.answer(Moment::now()).healthy};
-  connection.answer =
-      health_check_answer(state, std::chrono::system_clock::now(), connection.received.starts_with("HEAD "));
+std::string HealthCheckServer::answer(const ObjectKey& service, Family family, const std::string& request) {
+  const auto known = checks_.find(service);
+  if (known == checks_.end()) return {};
+  const auto count = known->second.check.local_endpoints[static_cast<std::size_t>(family)];
+  if (!count) return {};
+  const HealthCheckState state{service, *count, health_.answer(Moment::now()).healthy};
   metrics_.health_check_served(state.ok());
-  return true;
-}
-
-bool HealthCheckServer::write(Connection& connection) {
-  const auto& answer = connection.answer;
-  const ssize_t size =
-      ::send(connection.fd.get(), answer.data() + connection.sent, answer.size() - connection.sent, MSG_NOSIGNAL);
-  if (size < 0) return would_block();
-  connection.sent += static_cast<std::size_t>(size);
-  if (connection.sent == answer.size()) ::shutdown(connection.fd.get(), SHUT_WR);
-  return true;
+  return health_check_answer(state, std::chrono::system_clock::now(), request.starts_with("HEAD "));
 }
 
 }  // namespace ipvsd

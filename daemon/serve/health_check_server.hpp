@@ -1,8 +1,8 @@
 // Answers load balancers that ask how many endpoints of a Service are on this node (spec.healthCheckNodePort): all
 // Services' ports on one thread, each family on sockets of its own, with its own count.
 //
-// A client can hold up nobody: a request has 8 KiB and two seconds, and where connections run out (64 of a Service, 512
-// in all) the oldest one makes room. A port that cannot be had is tried again after 1 s * 2^n, at most a minute.
+// A client can hold up nobody (see Connections: 64 of a Service, 512 in all). A port that cannot be had is tried again
+// after 1 s * 2^n, at most a minute.
 #pragma once
 
 #include <chrono>
@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "daemon/serve/connections.hpp"
 #include "daemon/serve/health.hpp"
 #include "daemon/serve/metrics.hpp"
 #include "os/fd.hpp"
@@ -52,31 +53,15 @@ class HealthCheckServer {
     Port port;
     Fd fd;
   };
-  struct Connection {
-    ObjectKey service;
-    Family family;
-    Clock::time_point deadline;
-    Fd fd;
-    std::string received;
-    std::string answer;
-    std::size_t sent = 0;
-    std::size_t discarded = 0;
-  };
-
   void run();
   void take_published();
   void serve(const ObjectKey& service, Check& check);
   void retry(Clock::time_point now);
   [[nodiscard]] std::vector<IpAddress> wanted_addresses(const HealthCheck& check) const;
   [[nodiscard]] Result<void> listen_on(const ObjectKey& service, const IpAddress& address, Port port);
-  [[nodiscard]] bool watch(int fd, std::uint32_t events, std::uint64_t id, bool again = false);
   void accept(const Listening& listening);
-  void make_room(const ObjectKey& service);
-  void on_connection(std::uint64_t id);
-  // False: the connection is to be closed.
-  [[nodiscard]] bool read(Connection& connection);
-  [[nodiscard]] bool write(Connection& connection);
-  [[nodiscard]] bool answer(Connection& connection);
+  // To a request at a port of this Service; empty if it has gone, or has not this family.
+  [[nodiscard]] std::string answer(const ObjectKey& service, Family family, const std::string& request);
   void report();
   [[nodiscard]] int timeout_ms(Clock::time_point now) const;
 
@@ -96,7 +81,7 @@ class HealthCheckServer {
   std::map<ObjectKey, Check> checks_;
   std::uint64_t next_id_ = 1;                               // 0 is the wake-up
   std::unordered_map<std::uint64_t, Listening> listening_;  // by id
-  std::map<std::uint64_t, Connection> connections_;         // by id, and so by age
+  Connections connections_{epoll_, next_id_, {}};
   std::thread thread_;
 };
 

@@ -2,125 +2,65 @@
 
 #include <fmt/format.h>
 #include <httplib.h>
-#include <poll.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
-#include <atomic>
-#include <chrono>
-#include <thread>
 
-#include "os/fd.hpp"
+#include "daemon/serve/connections.hpp"
+#include "daemon/serve/http_request.hpp"
+#include "os/sockaddr.hpp"
 
 namespace ipvsd {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+constexpr std::size_t connection_limit = 256;
+constexpr std::uint64_t stop_id = 0;
+constexpr std::uint64_t listening_id = 1;
 
-constexpr std::size_t worker_count = 8;
-constexpr std::size_t waiting_limit = 64;
-constexpr auto connection_time = std::chrono::seconds(1);
-constexpr std::size_t request_limit = 16384;
-
-// One connection. httplib's own stream has a time limit per read only, and nothing that ends it early.
-class BoundedStream final : public httplib::Stream {
+// A request that is all there, and room for its answer.
+class TextStream final : public httplib::Stream {
  public:
-  BoundedStream(int socket, int stop_fd)
-      : socket_(socket), stop_fd_(stop_fd), deadline_(Clock::now() + connection_time) {}
-
-  [[nodiscard]] bool is_readable() const override { return used_ < filled_ || wait(POLLIN); }
-  [[nodiscard]] bool is_writable() const override { return wait(POLLOUT); }
+  explicit TextStream(std::string_view request) : left_(request) {}
+  [[nodiscard]] bool is_readable() const override { return true; }
+  [[nodiscard]] bool is_writable() const override { return true; }
   ssize_t read(char* into, std::size_t size) override {
-    if (used_ == filled_ && !fill()) return -1;
-    const auto taken = std::min(size, filled_ - used_);
-    std::copy_n(buffer_.begin() + static_cast<std::ptrdiff_t>(used_), taken, into);
-    used_ += taken;
+    const auto taken = left_.copy(into, size);
+    left_.remove_prefix(taken);
     return static_cast<ssize_t>(taken);
   }
   ssize_t write(const char* from, std::size_t size) override {
-    std::size_t written = 0;
-    while (written < size) {
-      if (!wait(POLLOUT)) return -1;
-      const ssize_t sent = ::send(socket_, from + written, size - written, MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (sent < 0 && errno != EAGAIN && errno != EINTR) return -1;
-      if (sent > 0) written += static_cast<std::size_t>(sent);
-    }
+    written_.append(from, size);
     return static_cast<ssize_t>(size);
   }
   void get_remote_ip_and_port(std::string&, int&) const override {}
   void get_local_ip_and_port(std::string&, int&) const override {}
-  [[nodiscard]] socket_t socket() const override { return socket_; }
+  [[nodiscard]] socket_t socket() const override { return 0; }
+  [[nodiscard]] std::string& written() { return written_; }
 
  private:
-  // False at the deadline and when the server stops.
-  [[nodiscard]] bool wait(short events) const {
-    for (;;) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
-      std::array<pollfd, 2> fds{{{socket_, events, 0}, {stop_fd_, POLLIN, 0}}};
-      const int ready = left > 0 ? ::poll(fds.data(), fds.size(), static_cast<int>(left)) : 0;
-      if (ready < 0 && errno == EINTR) continue;
-      return ready > 0 && fds[1].revents == 0;
-    }
-  }
-  bool fill() {
-    if (total_ >= request_limit || !wait(POLLIN)) return false;
-    const ssize_t size = ::recv(socket_, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
-    if (size <= 0) return false;
-    used_ = 0;
-    filled_ = static_cast<std::size_t>(size);
-    total_ += filled_;
-    return true;
-  }
-
-  const int socket_;
-  const int stop_fd_;
-  const Clock::time_point deadline_;
-  std::array<char, 4096> buffer_;
-  std::size_t used_ = 0;
-  std::size_t filled_ = 0;
-  std::size_t total_ = 0;
+  std::string_view left_;
+  std::string written_;
 };
 
-// Runs what does not fit the queue on the accepting thread, where the server only closes the connection.
-class BoundedQueue final : public httplib::TaskQueue {
- public:
-  void enqueue(std::function<void()> task) override {
-    if (waiting_ >= waiting_limit) return task();
-    ++waiting_;
-    pool_.enqueue([this, task = std::move(task)] {
-      --waiting_;
-      task();
-    });
-  }
-  void shutdown() override { pool_.shutdown(); }
-
- private:
-  httplib::ThreadPool pool_{worker_count};
-  std::atomic<std::size_t> waiting_{0};
-};
-
-// Closing a socket with unread bytes in it resets the connection, and the client may lose the answer.
-void close_gently(int socket) {
-  ::shutdown(socket, SHUT_WR);
-  std::array<char, 4096> rest;
-  for (std::size_t i = 0; i < 16 && ::recv(socket, rest.data(), rest.size(), MSG_DONTWAIT) > 0; ++i) {
-  }
-  ::close(socket);
+Port port_of(const Sockaddr& address) {
+  const auto& as_ipv4 = reinterpret_cast<const sockaddr_in&>(address.storage);
+  const auto& as_ipv6 = reinterpret_cast<const sockaddr_in6&>(address.storage);
+  return Port{ntohs(address.storage.ss_family == AF_INET ? as_ipv4.sin_port : as_ipv6.sin6_port)};
 }
 
 }  // namespace
 
 HttpAnswer not_found_answer() { return {404, "text/plain; charset=utf-8", "404 page not found\n"}; }
 
-class Listener::Server final : public httplib::Server {
+// httplib reads the request and writes the answer. Its own way to serve connections takes a thread for each: as many
+// slow clients as it has threads would keep probes waiting.
+class Listener::Answers final : public httplib::Server {
  public:
-  explicit Server(Responder responder) : stop_fd_(::eventfd(0, EFD_CLOEXEC)) {
-    new_task_queue = [] { return new BoundedQueue; };
-    set_socket_options([](socket_t socket) {
-      const int on = 1;
-      ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    });
+  explicit Answers(Responder responder) {
     set_pre_routing_handler(
         [responder = std::move(responder)](const httplib::Request& request, httplib::Response& response) {
           auto answer = responder(request.path, request.has_param("verbose"));
@@ -133,90 +73,83 @@ class Listener::Server final : public httplib::Server {
     set_post_routing_handler(
         [](const httplib::Request&, httplib::Response& response) { response.headers.erase("Connection"); });
   }
-  ~Server() override { end(); }
 
-  // False if there are no threads to be had.
-  [[nodiscard]] bool run() {
-    try {
-      thread_ = std::thread([this] { accept(); });
-    } catch (const std::system_error&) {
-      return false;
-    }
-    // httplib's stop() has no effect before its loop runs.
-    while (!is_running() && !ended_) std::this_thread::yield();
-    return !ended_;
-  }
-
-  void end() {
-    ::eventfd_write(stop_fd_.get(), 1);
-    httplib::Server::stop();
-    if (thread_.joinable()) thread_.join();
-    // Bound but never started: httplib would leak it.
-    if (const auto socket = svr_sock_.exchange(INVALID_SOCKET); socket != INVALID_SOCKET) ::close(socket);
-  }
-
- private:
-  void accept() {
-    accepting_ = std::this_thread::get_id();
-    try {
-      listen_after_bind();
-    } catch (const std::exception&) {
-      // The workers could not be started; run() says so.
-    }
-    ended_ = true;
-  }
-  bool process_and_close_socket(socket_t socket) override {
-    if (std::this_thread::get_id() == accepting_) {
-      ::close(socket);
-      return false;
-    }
-    BoundedStream stream(socket, stop_fd_.get());
+  [[nodiscard]] std::string to(const std::string& request) {
+    TextStream stream(request);
     bool closed = false;
-    const bool done = process_request(stream, true, closed, nullptr);
-    close_gently(socket);
-    return done;
+    (void)process_request(stream, true, closed, nullptr);
+    return stream.written().empty() ? bad_request_answer() : std::move(stream.written());
   }
-
-  Fd stop_fd_;
-  std::thread thread_;
-  std::thread::id accepting_;  // written before the first connection is accepted
-  std::atomic<bool> ended_{false};
 };
 
 Listener::Listener(SocketAddress address, Responder responder)
-    : address_(address), server_(std::make_unique<Server>(std::move(responder))) {}
+    : address_(address), answers_(std::make_unique<Answers>(std::move(responder))) {}
+
 Listener::~Listener() { stop(); }
 
 Result<void> Listener::bind() {
-  const auto host = address_.address.to_string();
-  errno = 0;
-  int port = address_.port.number;
-  bool bound = false;
-  if (port == 0) {
-    port = server_->bind_to_any_port(host);
-    bound = port > 0;
-  } else {
-    bound = server_->bind_to_port(host, port);
-  }
-  const int error = errno;
   const auto what = fmt::format("listen on {}", address_.to_string());
-  if (!bound && error == EADDRINUSE)
-    return fail_errno(error,
-                      what + ": another process has this address; is kube-proxy or another kube-ipvsd running here?");
-  if (!bound) return error > 0 ? fail_errno(error, what) : fail(Errc::unsupported, what);
-  port_ = Port{static_cast<std::uint16_t>(port)};
+  listening_.reset();
+  Fd fd(::socket(to_af(address_.address.family()), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return fail_errno(errno, what);
+  const int on = 1;
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  auto to = to_sockaddr(address_.address, address_.port);
+  if (::bind(fd.get(), to.get(), to.size) != 0 || ::listen(fd.get(), SOMAXCONN) != 0) {
+    const int error = errno;
+    return fail_errno(
+        error, error == EADDRINUSE
+                   ? what + ": another process has this address; is kube-proxy or another kube-ipvsd running here?"
+                   : what);
+  }
+  if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&to.storage), &to.size) != 0) return fail_errno(errno, what);
+  port_ = port_of(to);
+  listening_ = std::move(fd);
   return {};
 }
 
 Result<void> Listener::start() {
-  if (port_ == Port{}) return fail(Errc::not_found, fmt::format("serve on {}: not bound", address_.to_string()));
-  if (!server_->run())
-    return fail(Errc::busy, fmt::format("serve on {}: its threads could not be started", address_.to_string()));
+  const auto what = fmt::format("serve on {}", address_.to_string());
+  if (!listening_) return fail(Errc::not_found, what + ": not bound");
+  epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
+  stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll_ || !stop_ || !watch(epoll_, stop_, EPOLLIN, stop_id) || !watch(epoll_, listening_, EPOLLIN, listening_id))
+    return fail_errno(errno, what);
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error&) {
+    return fail(Errc::busy, what + ": its thread could not be started");
+  }
   return {};
 }
 
-void Listener::stop() { server_->end(); }
+void Listener::run() {
+  using std::chrono::ceil;
+  using std::chrono::milliseconds;
+  std::uint64_t next_id = listening_id + 1;
+  Connections connections(epoll_, next_id, {connection_limit, connection_limit});
+  const auto answer = [this](const std::string& request) { return answers_->to(request); };
+  for (;;) {
+    const auto now = Connections::Clock::now();
+    connections.expire(now);
+    const auto wait = connections.size() == 0 ? -1 : ceil<milliseconds>(connections.due() - now).count();
+    std::array<epoll_event, 64> events{};
+    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), static_cast<int>(wait));
+    for (int i = 0; i < count; ++i) {
+      const auto id = events[static_cast<std::size_t>(i)].data.u64;
+      if (id == stop_id) return;
+      if (id == listening_id)
+        connections.accept(listening_, "", answer);
+      else
+        connections.on_event(id);  // if it has not made room for another
+    }
+  }
+}
 
-Port Listener::port() const { return port_; }
+void Listener::stop() {
+  if (stop_) ::eventfd_write(stop_.get(), 1);
+  if (thread_.joinable()) thread_.join();
+  listening_.reset();
+}
 
 }  // namespace ipvsd

@@ -1,13 +1,15 @@
-// A small HTTP server for a few short answers: one address, a handful of threads, every connection bounded in time and
-// size (one request, one second, 16 KiB, then it is closed), so that a client can neither hold it up nor fill it.
+// A small HTTP server for a few short answers: one address, one thread, connections bounded in number, time and size
+// (see Connections), so that a client can neither hold it up nor fill it.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "daemon/config/config.hpp"
+#include "os/fd.hpp"
 
 namespace ipvsd {
 
@@ -21,7 +23,7 @@ struct HttpAnswer {
 
 class Listener {
  public:
-  // Called for every request of any method, from several threads at once. `verbose`: the query asks for it.
+  // Called for every request of any method, on the server's thread. `verbose`: the query asks for it.
   using Responder = std::function<HttpAnswer(std::string_view path, bool verbose)>;
 
   // Port 0 lets the kernel choose.
@@ -33,19 +35,25 @@ class Listener {
   // Takes the address. Error busy: somebody else has it, and that is how another living proxy shows; it can be tried
   // again. No SO_REUSEPORT, which would share the address with it instead.
   [[nodiscard]] Result<void> bind();
-  // After a bind() that succeeded, once: answers from now on, on threads of its own. Error not_found: not bound; busy:
-  // no threads to be had.
+  // After a bind() that succeeded, once: answers from now on, on a thread of its own. Error not_found: not bound; busy:
+  // no thread to be had; or no epoll or eventfd.
   [[nodiscard]] Result<void> start();
-  // Ends the threads and gives the address back, within a second whatever clients do. Idempotent; final.
+  // Ends the thread and gives the address back, whatever clients do. Idempotent; final.
   void stop();
   // The bound port; 0 before bind().
-  [[nodiscard]] Port port() const;
+  [[nodiscard]] Port port() const { return port_; }
 
  private:
-  class Server;
+  class Answers;
+  void run();
+
   SocketAddress address_;
-  std::unique_ptr<Server> server_;
+  std::unique_ptr<Answers> answers_;
   Port port_;
+  Fd listening_;
+  Fd epoll_;
+  Fd stop_;  // eventfd
+  std::thread thread_;
 };
 
 }  // namespace ipvsd

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
@@ -57,6 +58,15 @@ std::string exchange(const Fd& fd, const std::string& request, Clock::time_point
   return answer;
 }
 
+// Whether both see the same network namespace. Its link /proc/PID/ns/net cannot be read without CAP_SYS_PTRACE; what is
+// below /proc/PID/net are files of that namespace, and each has a number of its own (fs/proc/proc_net.c).
+bool same_network(const std::filesystem::path& process) {
+  struct stat theirs {};
+  struct stat ours {};
+  return ::stat((process / "net/dev").c_str(), &theirs) != 0 || ::stat("/proc/self/net/dev", &ours) != 0 ||
+         theirs.st_ino == ours.st_ino;
+}
+
 std::optional<std::string> running_kube_proxy() {
   for (const auto& [pid, name] : proxy_processes())
     if (name == "kube-proxy") return fmt::format("kube-proxy runs here (process {})", pid);
@@ -109,15 +119,12 @@ std::vector<ProxyProcess> proxy_processes() {
   constexpr std::array<std::string_view, 3> names{"kube-proxy", "kube-router", "keepalived"};
   std::vector<ProxyProcess> found;
   std::error_code error;
-  const auto own = std::filesystem::read_symlink("/proc/self/ns/net", error);
   for (std::filesystem::directory_iterator at("/proc", error), end; !error && at != end; at.increment(error)) {
     std::ifstream comm(at->path() / "comm");
     std::string name;
     std::getline(comm, name);
     if (std::find(names.begin(), names.end(), name) == names.end()) continue;
-    std::error_code unread;
-    const auto space = std::filesystem::read_symlink(at->path() / "ns/net", unread);
-    if (unread || space == own) found.push_back({std::atoi(at->path().filename().c_str()), name});
+    if (same_network(at->path())) found.push_back({std::atoi(at->path().filename().c_str()), name});
   }
   std::sort(found.begin(), found.end(), [](const ProxyProcess& a, const ProxyProcess& b) { return a.pid < b.pid; });
   return found;

@@ -119,8 +119,8 @@ DecodedObject decode(Kind kind, simdjson::dom::element element, CommonNames& nam
 }
 
 // The first bytes of something that is not what was expected, fit for a log line.
-std::string excerpt(std::string_view text) {
-  std::string line(text.substr(0, 200));
+std::string excerpt(std::string_view text, std::size_t limit = 200) {
+  std::string line(text.substr(0, limit));
   for (auto& c : line)
     if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = ' ';
   return line;
@@ -129,8 +129,8 @@ std::string excerpt(std::string_view text) {
 std::string status_line(const JsonValue& status) {
   const auto reason = status.field("reason").text();
   const auto message = status.field("message").text();
-  if (reason.empty() || message.empty()) return std::string(reason.empty() ? message : reason);
-  return fmt::format("{}: {}", reason, message);
+  if (reason.empty() || message.empty()) return excerpt(reason.empty() ? message : reason, 500);
+  return excerpt(fmt::format("{}: {}", reason, message.substr(0, 500)), 600);
 }
 
 std::optional<WatchFrame::Type> frame_type(std::string_view text) {

@@ -79,7 +79,8 @@ std::optional<std::chrono::seconds> decode_affinity(const JsonValue& spec) {
   const auto affinity = spec.field("sessionAffinity");
   const auto text = affinity.text();
   if (text != "ClientIP") {
-    if (!text.empty() && text != "None") affinity.warn(fmt::format("unknown affinity \"{}\" ignored", text));
+    if (!text.empty() && text != "None")
+      affinity.warn(fmt::format("unknown affinity \"{}\" ignored", text.substr(0, 32)));
     return {};
   }
   const auto config = spec.field("sessionAffinityConfig");

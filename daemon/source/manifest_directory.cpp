@@ -32,7 +32,7 @@ Result<std::string> read_all(const Fd& fd, std::size_t expected, const std::stri
     if (size == 0) return text;
     text.append(buffer.data(), static_cast<std::size_t>(size));
     if (text.size() > static_cast<std::size_t>(size_limit))
-      return fail(Errc::malformed, fmt::format("{}: too large", path));
+      return fail(Errc::malformed, fmt::format("{}: more than the {} bytes that are read", path, size_limit));
   }
 }
 
@@ -143,7 +143,9 @@ void ManifestDirectory::visit_file(const std::string& name, const Visit& visit) 
     visit(name, Result<std::string>(error));
   };
   if (!S_ISREG(before.st_mode)) return refuse(fail(Errc::unsupported, fmt::format("{}: not a regular file", name)));
-  if (before.st_size > size_limit) return refuse(fail(Errc::malformed, fmt::format("{}: too large", name)));
+  if (before.st_size > size_limit)
+    return refuse(
+        fail(Errc::malformed, fmt::format("{}: {} bytes, at most {} are read", name, before.st_size, size_limit)));
   const Fd file(::openat(directory_.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file) return refuse(fail_errno(errno, fmt::format("open {}", name)));
 

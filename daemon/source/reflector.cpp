@@ -108,7 +108,7 @@ Outcome Reflector::perform(const Ask& ask) {
   const auto silence = ask.verb == Verb::list         ? options_.list_silence
                        : ask.verb == Verb::watch_list ? options_.watch_list_silence
                                                       : watch_time + 30s;
-  AnswerReading reading(resource_.kind, ask, options_.frame_limit, sink_, state_, *this);
+  AnswerReading reading(resource_.kind, ask, options_.frame_limit, sink_, state_, *this, options_.object_limit);
   const auto answer = connection_.get(target_of(ask, watch_time), silence,
                                       [&reading](std::string_view piece) { return reading.receive(piece); });
   note_disconnected();

@@ -31,6 +31,8 @@ struct ReflectorOptions {
   Backoff backoff;
   // One frame of a watch or item of a list may have this many bytes. (etcd takes 1.5 MiB at most.)
   std::size_t frame_limit = 16U << 20;
+  // A list may have this many objects.
+  std::size_t object_limit = default_object_limit;
   std::chrono::seconds list_silence{60};
   // Until the initial events of a watch_list are complete; a server older than 1.27 ignores the wish for
   // them, and then sends a bookmark, about a minute later, or nothing.

@@ -14,15 +14,18 @@ constexpr std::size_t batch_size = 64;
 }  // namespace
 
 AnswerReading::AnswerReading(Kind kind, const Ask& ask, std::size_t limit, EventSink& sink, ReflectorState& state,
-                             ReadingObserver& observer)
+                             ReadingObserver& observer, std::size_t object_limit)
     : kind_(kind),
       ask_(ask),
       limit_(limit),
+      object_limit_(object_limit),
       sink_(sink),
       state_(state),
       observer_(observer),
       list_([this](std::string_view item) { list_item(item); }, limit),
-      initial_(ask.verb == Verb::watch_list) {}
+      initial_(ask.verb == Verb::watch_list) {
+  outcome_.listed = ask.listed;
+}
 
 bool AnswerReading::end(End end, std::string problem) {
   outcome_.end = end;
@@ -52,7 +55,7 @@ bool AnswerReading::receive(std::string_view piece) {
 }
 
 void AnswerReading::list_item(std::string_view json) {
-  if (!problem_.empty()) return;
+  if (!problem_.empty() || beyond_limit()) return;
   // What was not even identified could be any object: a list with such an item says nothing about absence.
   auto decoded = decoder_.object(kind_, json);
   const std::string why = decoded ? "" : decoded.error().error.message();
@@ -98,6 +101,7 @@ bool AnswerReading::frame(std::string_view line) {
     if (kind_ == Kind::node && read->object && *read->object) add(Upsert{std::move((*read->object)->object)});
     add(Remove{kind_, read->key});
   } else if (read->object) {
+    if (beyond_limit()) return false;
     put(std::move(*read->object));
   }
   if (!initial_) state_.seen(read->resource_version);
@@ -117,6 +121,12 @@ bool AnswerReading::bookmark(const WatchFrame& frame) {
   state_.seen(frame.resource_version);
   state_.initial_events_end();
   observer_.on_list_complete();
+  return true;
+}
+
+bool AnswerReading::beyond_limit() {
+  if ((ask_.verb != Verb::list && !initial_) || ++outcome_.listed <= object_limit_) return false;
+  (void)end(End::malformed, fmt::format("more than {} objects", object_limit_));
   return true;
 }
 

@@ -24,13 +24,17 @@ class ReadingObserver {
   virtual void on_doubt(const std::string& problem) = 0;     // a part of an object that was left out
 };
 
+// Far above what etcd holds. A server that never comes to an end would fill the memory.
+inline constexpr std::size_t default_object_limit = 1'000'000;
+
 // Events leave in batches of at most 64; those of a watch at the latest when the bytes at hand have been
 // read.
 class AnswerReading {
  public:
-  // `state` hears of the versions seen. `limit`: longest frame or item, bytes.
+  // `state` hears of the versions seen. `limit`: longest frame or item, bytes; `object_limit`: most objects of a list,
+  // all pages together.
   AnswerReading(Kind kind, const Ask& ask, std::size_t limit, EventSink& sink, ReflectorState& state,
-                ReadingObserver& observer);
+                ReadingObserver& observer, std::size_t object_limit = default_object_limit);
 
   // An ApiConnection::Receiver.
   [[nodiscard]] bool receive(std::string_view piece);
@@ -50,6 +54,8 @@ class AnswerReading {
   [[nodiscard]] bool frame(std::string_view line);
   [[nodiscard]] bool bookmark(const WatchFrame& frame);
   [[nodiscard]] bool end(Outcome::End end, std::string problem);
+  // True: the list has one object too many, and ends.
+  [[nodiscard]] bool beyond_limit();
   // False: not even the key could be read.
   bool put(DecodedObject decoded);
   void add(ClusterEvent event);
@@ -58,6 +64,7 @@ class AnswerReading {
   const Kind kind_;
   const Ask ask_;
   const std::size_t limit_;
+  const std::size_t object_limit_;
   EventSink& sink_;
   ReflectorState& state_;
   ReadingObserver& observer_;

@@ -79,7 +79,7 @@ void ReflectorState::ended_list(const Outcome& outcome) {
     return;
   }
   if (!outcome.continue_token.empty()) {
-    ask_ = {Verb::list, "", outcome.continue_token, true};
+    ask_ = {Verb::list, "", outcome.continue_token, true, outcome.listed};
     return;
   }
   resource_version_ = outcome.resource_version;

@@ -29,6 +29,7 @@ struct Ask {
   std::string resource_version;
   std::string continue_token;  // list: of the page before; "" for the first page
   bool paged = true;           // list: limit=500
+  std::size_t listed = 0;      // list: objects on the pages before
   friend bool operator==(const Ask&, const Ask&) = default;
 };
 
@@ -47,6 +48,7 @@ struct Outcome {
   std::optional<std::chrono::seconds> retry_after;
   std::string continue_token;          // list, complete: "" on the last page
   std::string resource_version;        // list, complete: the list's
+  std::size_t listed = 0;              // list: objects until now, those of the pages before included
   std::uint64_t frames = 0;            // watches: frames that were understood, bookmarks included
   std::chrono::milliseconds lasted{};  // watches: from the first byte of the answer to its end
 };

@@ -3,6 +3,7 @@
 import pathlib
 import re
 import shlex
+import subprocess
 import sys
 import unittest
 
@@ -46,6 +47,35 @@ class ChartYaml(unittest.TestCase):
 
     def test_the_constraint_of_kubernetes_versions(self):
         self.assertRegex(self.about["kubeVersion"], re.compile(rf"^(>=|>|<=|<|=|\^|~)?{SEMVER.pattern}$"))
+
+
+class Seccomp(unittest.TestCase):
+    """files/seccomp.json, as containerd and CRI-O take it (LinuxSeccomp of the OCI runtime specification)."""
+
+    def setUp(self):
+        self.profile = chart.loaded(chart.CHART / "files/seccomp.json")
+
+    def test_shape(self):
+        self.assertEqual(set(self.profile), {"defaultAction", "defaultErrnoRet", "architectures", "syscalls"})
+        # ENOSYS: what a newer libc tries first, and then does in another way.
+        self.assertEqual((self.profile["defaultAction"], self.profile["defaultErrnoRet"]), ("SCMP_ACT_ERRNO", 38))
+        for rule in self.profile["syscalls"]:
+            self.assertLessEqual(set(rule), {"names", "action", "errnoRet", "args", "comment"})
+            self.assertEqual(rule["names"], sorted(set(rule["names"])))
+
+    def test_what_gives_power_is_not_in_it(self):
+        allowed = {name for rule in self.profile["syscalls"] if rule["action"] == "SCMP_ACT_ALLOW" and "args" not in rule
+                   for name in rule["names"]}
+        for name in ("add_key bpf chroot clone clone3 delete_module finit_module init_module io_uring_setup kexec_load keyctl "
+                     "mount move_mount open_by_handle_at perf_event_open personality pidfd_getfd pivot_root "
+                     "process_vm_readv process_vm_writev ptrace reboot setns setuid swapon umount2 unshare "
+                     "userfaultfd").split():
+            self.assertNotIn(name, allowed)
+
+    def test_the_unit_allows_the_same(self):
+        said = subprocess.run([sys.executable, "-B", chart.ROOT / "test/seccomp/seccomp.py", "unit",
+                               chart.ROOT / "packaging/kube-ipvsd.service"], capture_output=True, text=True)
+        self.assertEqual((said.returncode, said.stdout.strip()), (0, ""), said.stderr)
 
 
 class Files(unittest.TestCase):

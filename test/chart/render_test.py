@@ -147,11 +147,12 @@ class Combinations(unittest.TestCase):
             self.assertEqual(prepare["securityContext"], {"privileged": True, "readOnlyRootFilesystem": True})
             context = dict(container["securityContext"])
             context.pop("seLinuxOptions", None)
+            seccomp = self.values[name].get("seccompProfile", {"type": "RuntimeDefault"})
             nft = self.values[name].get("config", {}).get("ipvsd", {}).get("iptablesBackend") == "nft"
             self.assertEqual(context, {
                 "privileged": False, "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "runAsUser": 0,
                 "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"] + ([] if nft else ["NET_RAW"])},
-                "seccompProfile": {"type": "RuntimeDefault"}})
+                "seccompProfile": seccomp})
         self.check(test)
 
     def test_preflight_takes_each_configuration(self):

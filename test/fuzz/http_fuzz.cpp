@@ -7,6 +7,7 @@
 #include <string>
 
 #include "daemon/serve/health_check_answer.hpp"
+#include "daemon/serve/http_request.hpp"
 #include "daemon/serve/other_proxy.hpp"
 
 using namespace ipvsd;

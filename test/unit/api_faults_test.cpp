@@ -51,6 +51,16 @@ struct Fault {
 
 std::string stream(const std::string& frames) { return std::string(ok) + chunk(frames); }
 
+// One of a list that does not end with it.
+std::string page(int count) {
+  Json list{{"kind", "ServiceList"},
+            {"metadata", {{"resourceVersion", "20"}, {"continue", "more"}}},
+            {"items", Json::array()}};
+  for (int i = 0; i < count; ++i) list["items"].push_back(service("s" + std::to_string(i)));
+  const std::string body = list.dump();
+  return fmt::format("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", body.size(), body);
+}
+
 std::vector<Fault> faults() {
   const std::string half = event("ADDED", "a", 11).substr(0, 40);
   const std::string big(3U << 20, 'x');
@@ -88,6 +98,16 @@ std::vector<Fault> faults() {
        {stream(event("ADDED", "a", 11, 80, big) + event("ADDED", "b", 12) + bookmark(20, true))},
        ""},
       {"an object above the limit", {stream(event("ADDED", "a", 11, 80, std::string(5U << 20, 'x')))}, "larger than"},
+      {"more objects than the limit, in the stream",
+       {stream([] {
+         std::string many;
+         for (int i = 0; i < 101; ++i) many += event("ADDED", "s" + std::to_string(i), 11);
+         return many;
+       }())},
+       "services: more than 100 objects"},
+      {"more objects than the limit, on pages without end",
+       {refusal("400 Bad Request"), page(60), page(60)},
+       "list services: more than 100 objects"},
       {"another protocol", {"SSH-2.0-OpenSSH_9.2\r\n"}, "services"},
       {"HTML of a proxy in between", {"HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n<html>no</html>"}, "services"},
       {"a chunk size that is none", {std::string(ok) + "zz\r\n"}, "the connection broke within the answer"},
@@ -169,6 +189,7 @@ TEST_CASE("after any fault the objects are right, in few requests, and it is tol
     Server server(fault);
     auto options = hasty();
     options.frame_limit = 4U << 20;
+    options.object_limit = 100;
     Reflector reflector(watched_services(), server.raw().access(), recorder, recorder.warner(), options);
     reflector.start();
     REQUIRE(recorder.wait_for("Upsert Service default/last"));

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "daemon/config/key_files.hpp"
 #include "daemon/config/kubeconfig.hpp"
 
 using namespace ipvsd;
@@ -131,6 +132,49 @@ TEST_CASE("what a kubeconfig is refused for") {
              Catch::StartsWith((directory.path / "config").string() + ":" + std::to_string(line) + ": ") &&
                  Catch::Contains(part));
   CHECK((access.error().code == Errc::unsupported) == (part.find("not supported") != std::string::npos));
+}
+
+TEST_CASE("secrets that others can read or replace are named, with what to do") {
+  const Directory directory;
+  const auto mode = [](const std::string& path, unsigned bits) {
+    std::filesystem::permissions(path, static_cast<std::filesystem::perms>(bits));
+  };
+  const auto certificate = directory.write("client.crt", "public");
+  const auto key = directory.write("client.key", "secret");
+  const auto token = directory.write("token", "secret");
+  const auto by_file = read(directory, kubeconfig(server,
+                                                  "{client-certificate: client.crt, client-key: client.key, "
+                                                  "tokenFile: token}"));
+  REQUIRE(by_file);
+  const auto config = (directory.path / "config").string();
+  mode(config, 0644);  // no secret in it
+  mode(certificate, 0644);
+  mode(key, 0640);
+  mode(token, 0600);
+  CHECK(exposed_secrets(*by_file, config).empty());
+  mode(key, 0644);
+  mode(token, 0602);
+  CHECK(exposed_secrets(*by_file, config) ==
+        std::vector<std::string>{
+            "client key " + key +
+                ": mode 0644: every user of this machine can read it, and so speak to the API server "
+                "in our name; chmod 600 " +
+                key,
+            "bearer token " + token +
+                ": mode 0602: every user of this machine can replace it, and so speak to the API "
+                "server in our name; chmod 600 " +
+                token});
+
+  const auto inline_token = read(directory, kubeconfig(server, "{token: secret}"));
+  REQUIRE(inline_token);
+  const auto exposed = exposed_secrets(*inline_token, config);
+  REQUIRE(exposed.size() == 1);
+  CHECK_THAT(exposed[0], Catch::StartsWith("kubeconfig " + config + ": mode 0644: ") && !Catch::Contains("secret,"));
+  mode(config, 0600);
+  CHECK(exposed_secrets(*inline_token, config).empty());
+  CHECK(exposed_secrets({}, "").empty());
+  std::filesystem::remove(key);
+  CHECK(exposed_secrets(*by_file, config).size() == 1);
 }
 
 TEST_CASE("a missing kubeconfig is not found") {

@@ -342,3 +342,75 @@ TEST_CASE("a slice keeps when its change began, and the first address of a wrong
   CHECK_FALSE(parse_rfc3339_nanos("2262-01-01T00:00:00Z"));
   CHECK(parse_rfc3339_nanos("1970-01-01T01:00:00.5+01:00")->time_since_epoch() == std::chrono::milliseconds(500));
 }
+
+TEST_CASE("what is quoted of an object, or of what a server says, is no longer than a line") {
+  const std::string huge(1U << 20, 'x');
+  const auto text = fmt::format("\"{}\"", huge);
+  Decoder decoder;
+  const auto check_line = [](const std::string& line) {
+    INFO(line.substr(0, 200));
+    CHECK(line.size() <= 1024);
+    CHECK(line.find('\n') == std::string::npos);
+  };
+  const auto check_object = [&](Kind kind, const std::string& json) {
+    const auto object = decoder.object(kind, json);
+    if (!object) return check_line(object.error().error.message());
+    for (const auto& warning : object->warnings) check_line(warning);
+  };
+  for (const auto* spec :
+       {R"("type":@)", R"("clusterIP":@)", R"("clusterIP":"10.0.0.1","ipFamilies":["IPv4"],"clusterIPs":[@])",
+        R"("externalIPs":[@])", R"("loadBalancerSourceRanges":[@])", R"("sessionAffinity":@)",
+        R"("sessionAffinity":"ClientIP","sessionAffinityConfig":{"clientIP":{"timeoutSeconds":@}})",
+        R"("internalTrafficPolicy":@)", R"("healthCheckNodePort":@)", R"("ports":@)", R"("ports":[{"port":@}])",
+        R"("ports":[{"port":80,"name":@}])", R"("ports":[{"port":80,"protocol":@}])"}) {
+    auto json = service_json(spec);
+    check_object(Kind::service, json.replace(json.find('@'), 1, text));
+  }
+  for (const auto* fields : {R"("ports":[{"name":@}])", R"("endpoints":@)", R"("endpoints":[{"addresses":[@]}])",
+                             R"("endpoints":[{"addresses":["10.0.0.1"],"nodeName":@}])",
+                             R"("endpoints":[{"addresses":["10.0.0.1"],"conditions":{"ready":@}}])",
+                             R"("endpoints":[{"addresses":["10.0.0.1"],"hints":{"forZones":[{"name":@}]}}])",
+                             R"("endpoints":[{"addresses":["10.0.0.1"],"targetRef":{"kind":"Pod","name":@}}])"}) {
+    auto json = slice_json(fields);
+    check_object(Kind::endpoint_slice, json.replace(json.find('@'), 1, text));
+  }
+  check_object(Kind::endpoint_slice, slice_json(R"("ports":[])", huge));
+  for (const auto* json : {R"({"metadata":{"name":@}})", R"({"kind":@,"metadata":{"name":"a"}})",
+                           R"({"metadata":{"name":"a","namespace":@}})"}) {
+    std::string whole = json;
+    check_object(Kind::service, whole.replace(whole.find('@'), 1, text));
+  }
+  for (const auto* json :
+       {R"({"kind":"Status","reason":@,"message":"m","code":500})", R"({"kind":"Status","reason":"r","message":@})",
+        R"({"kind":"Status","message":"line\nline"})", R"({"kind":@})", "@"}) {
+    std::string whole = json;
+    if (const auto at = whole.find('@'); at != std::string::npos) whole.replace(at, 1, text);
+    check_line(decoder.status_text(whole));
+    const auto frame = decoder.watch_frame(Kind::service, fmt::format(R"({{"type":"ERROR","object":{}}})", whole));
+    check_line(frame ? frame->status_message : frame.error().message());
+  }
+}
+
+TEST_CASE("lists within an object have limits, and what is over says so") {
+  const auto many = [](std::size_t count, const std::string& item) {
+    std::string list = item;
+    for (std::size_t i = 1; i < count; ++i) list.append(",").append(item);
+    return "[" + list + "]";
+  };
+  const auto refusal = [](Kind kind, const std::string& json) {
+    Decoder decoder;
+    const auto object = decoder.object(kind, json);
+    return object ? "accepted" : object.error().error.message();
+  };
+  CHECK_THAT(refusal(Kind::service, service_json("\"ports\":" + many(1001, R"({"port":80})"))),
+             Catch::Contains("spec.ports: expected at most 1000 elements, got 1001"));
+  CHECK_THAT(refusal(Kind::service, service_json("\"externalIPs\":" + many(10001, R"("10.0.0.1")"))),
+             Catch::Contains("spec.externalIPs: expected at most 10000 elements, got 10001"));
+  CHECK_THAT(refusal(Kind::endpoint_slice, slice_json("\"ports\":" + many(1001, R"({"name":"","port":80})"))),
+             Catch::Contains("ports: expected at most 1000 elements, got 1001"));
+  CHECK_THAT(refusal(Kind::endpoint_slice, slice_json("\"endpoints\":" + many(10001, R"({"addresses":["10.0.0.1"]})"))),
+             Catch::Contains("endpoints: expected at most 10000 elements, got 10001"));
+  CHECK_THAT(
+      refusal(Kind::service, fmt::format(R"({{"metadata":{{"namespace":"a","name":"{}"}}}})", std::string(254, 'a'))),
+      Catch::Contains("metadata.name: expected at most 253 characters, got 254"));
+}

@@ -291,6 +291,17 @@ TEST_CASE("rules that are there need nothing, in either form") {
   CHECK(result->clean());
 }
 
+TEST_CASE("a foreign rule of any length is quoted in part") {
+  const auto wanted = rules(Family::ipv4, RulesConfig{});
+  const auto& chain = wanted.chains.at(0);
+  const auto saved = fmt::format("*{0}\n:{1} - [0:0]\n-A {1} -m comment --comment {2}\nCOMMIT\n",
+                                 to_string(chain.table), chain.name, std::string(1U << 20, 'x'));
+  const auto result = audit(wanted, saved);
+  REQUIRE(result);
+  CHECK_FALSE(result->chains_equal);
+  CHECK(result->difference.size() < 1024);
+}
+
 TEST_CASE("an audit finds what is missing or different") {
   const auto all = rules(Family::ipv4, {});
   const auto empty = audit(all, "");

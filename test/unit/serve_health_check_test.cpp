@@ -8,6 +8,7 @@
 
 #include "daemon/serve/health_check_answer.hpp"
 #include "daemon/serve/health_check_server.hpp"
+#include "daemon/serve/http_request.hpp"
 #include "os/fd.hpp"
 #include "os/sockaddr.hpp"
 
@@ -113,8 +114,8 @@ TEST_CASE("what counts as a request") {
   for (const auto* text : {"\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /\r\n\r\n", " / HTTP/1.1\r\n\r\n",
                            "\x16\x03\x01\r\n\r\n", "GET HTTP/1.1\r\n\r\n"})
     CHECK(request_state(text) == RequestState::bad);
-  CHECK(request_state(std::string(request_limit, 'a')) == RequestState::bad);
-  CHECK(request_state("GET / HTTP/1.1\r\n" + std::string(request_limit, 'a')) == RequestState::bad);
+  CHECK(request_state(std::string(request_limit, 'a')) == RequestState::too_long);
+  CHECK(request_state("GET / HTTP/1.1\r\n" + std::string(request_limit, 'a')) == RequestState::too_long);
 }
 
 TEST_CASE("each family answers with its own count, and follows it") {
