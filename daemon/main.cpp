@@ -40,12 +40,14 @@
 #include "daemon/serve/health_check_server.hpp"
 #include "daemon/serve/other_proxy.hpp"
 #include "daemon/serve/server.hpp"
+#include "daemon/serve/shortage.hpp"
 #include "daemon/serve/start_retry.hpp"
 #include "daemon/source/api_source.hpp"
 #include "daemon/source/manifest_source.hpp"
 #include "daemon/source/service_cidrs.hpp"
 #include "daemon/version.hpp"
 #include "netlink/conntrack.hpp"
+#include "os/memory.hpp"
 
 using namespace ipvsd;
 
@@ -267,14 +269,26 @@ Result<std::vector<Family>> served_families(Iptables& iptables) {
   return served;
 }
 
+// The same, once the lock of iptables, descriptors and processes are to be had; error interrupted: a signal came first.
+Result<std::vector<Family>> wait_for_families(Iptables& iptables, const Fd& signals) {
+  std::string before;
+  for (;;) {
+    auto served = served_families(iptables);
+    if (served || served.error().code != Errc::busy) return served;
+    const auto text = served.error().message();
+    if (std::exchange(before, text) != text) warn(text + "; will retry");
+    if (signalled(signals)) return fail(Errc::interrupted, "a signal came first");
+  }
+}
+
 int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, const Fd& signals) {
   const auto complete = with_service_cidrs(flags, access, kernel, signals);
   if (!complete) return complete.error().code == Errc::interrupted ? 0 : give_up(complete.error());
   const Config& config = *complete;
   policy.routed_cidrs = routed_cidrs(config);
   Iptables iptables(forced_backend(config));
-  const auto served = served_families(iptables);
-  if (!served) return give_up(served.error());
+  const auto served = wait_for_families(iptables, signals);
+  if (!served) return served.error().code == Errc::interrupted ? 0 : give_up(served.error());
   for (const auto family : families)
     policy.serves[static_cast<std::size_t>(family)] =
         std::find(served->begin(), served->end(), family) != served->end();
@@ -292,10 +306,11 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   const Record record = [&](Event event) {
     if (events) events->record(std::move(event));
   };
+  Shortage shortage(metrics, [](const Error& error) { warn(error.message() + "; will retry"); });
   std::optional<HealthServer> health_server;
   std::optional<MetricsServer> metrics_server;
-  if (config.healthz) health_server.emplace(*config.healthz, health, metrics);
-  if (config.metrics) metrics_server.emplace(*config.metrics, metrics, configz_json(config));
+  if (config.healthz) health_server.emplace(*config.healthz, health, metrics, shortage);
+  if (config.metrics) metrics_server.emplace(*config.metrics, metrics, configz_json(config), shortage);
   const bool hard = config.bind_address_hard_fail;
   std::array<std::optional<StartRetry>, 2> retries;
   const auto failed = [&](auto make_event) {
@@ -323,7 +338,8 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
                       if (other) spdlog::warn("{}: writing nothing more until it ends", *other);
                       if (!other) spdlog::info("the other proxy has ended; looking at everything again");
                       inbox.wake();
-                    });
+                    },
+                    [](const Error& error) { warn(error.message() + "; will retry"); });
   auto conntrack = nl::Conntrack::open();
   if (!conntrack)
     spdlog::warn("{}: UDP clients may keep to what their Service was before", conntrack.error().message());
@@ -333,10 +349,13 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   LastWords rules_error;
   RulesKeeper rules(
       std::move(iptables), config.own.rules_audit_period,
-      [&, counters = std::array<CounterReading, families.size()>{}](Family family,
-                                                                    const Result<Iptables::Ensured>& ensured) mutable {
-        if (!ensured) warn(ensured.error().message() + "; will retry");
-        rules_error.set(ensured ? "" : ensured.error().message());
+      [&, counters = std::array<CounterReading, families.size()>{},
+       failures = std::array<std::string, families.size()>{}](Family family,
+                                                              const Result<Iptables::Ensured>& ensured) mutable {
+        auto& failure = failures[static_cast<std::size_t>(family)];
+        const auto before = std::exchange(failure, ensured ? "" : ensured.error().message());
+        if (!ensured && failure != before) warn(failure + "; will retry");
+        rules_error.set(failures[0].empty() ? failures[1] : failures[0]);
         if (!ensured) metrics.restore_failed(family);
         if (!ensured || ensured->wrote) metrics.rules_written(family, ensured.has_value());
         if (ensured && ensured->wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));
@@ -359,7 +378,7 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
   Questions questions([&] { inbox.wake(); });
-  HealthCheckServer health_checks(health, metrics,
+  HealthCheckServer health_checks(health, metrics, shortage,
                                   [&](const ObjectKey& service, const std::string& uid, const std::string& why) {
                                     warn(why + "; will retry");
                                     record(health_check_failed_event(service, uid, why));
@@ -389,9 +408,14 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
                        [&] { return source->status(); },
                        [&](Moment now) { return health.answer(now); },
                        [&] { return rules_error.get(); }};
-  CtlServer ctl(config.own.ctl_socket, ctl_resources(facts, questions));
+  CtlServer ctl(config.own.ctl_socket, ctl_resources(facts, questions), shortage);
+  std::optional<StartRetry> ctl_retry;
+  const auto no_ctl = [](const Error& error) { warn(error.message() + "; kube-ipvsctl cannot ask; will retry"); };
   if (config.own.ctl_socket != "none" && !flags.once)
-    if (const auto started = ctl.start(); !started) warn(started.error().message() + "; kube-ipvsctl cannot ask");
+    if (const auto started = ctl.start(); !started) {
+      no_ctl(started.error());
+      ctl_retry.emplace([&] { return ctl.start(); }, no_ctl, started.error());
+    }
   const RunningSource running(inbox, *source);
   if (policy.knows_outside == std::array<bool, 2>{} && !policy.by_pod_cidrs)
     spdlog::info(
@@ -517,9 +541,13 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
+    tell_when_memory_runs_out();
     return run(argc, argv);
-  } catch (const std::exception& error) {  // out of memory, a thread that cannot be had
-    std::fprintf(stderr, "kube-ipvsd: %s\n", error.what());
+  } catch (const std::system_error& error) {  // a thread that cannot be had
+    std::fprintf(stderr, "kube-ipvsd: %s; is there room for threads (pids.max, TasksMax, ulimit -u)?\n", error.what());
+    return 1;
+  } catch (const std::exception& error) {  // out of memory
+    std::fprintf(stderr, "kube-ipvsd: %s; ended, the kernel's state stays as it is\n", error.what());
     return 1;
   }
 }

@@ -131,7 +131,7 @@ NodeFacts observe_node(const Config& config) {
   observe_sysctls(config, node);
   observe_iptables(node);
   node.answering_proxy = another_proxy(config);
-  node.proxies = proxy_processes();
+  node.proxies = proxy_processes().value_or(std::vector<ProxyProcess>{});
   node.another_kube_ipvsd = claim_is_held();
   auto links = nl::Links::open();
   auto addresses = links ? links->addresses() : fail(links.error());

@@ -34,8 +34,8 @@ bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == 
 
 }  // namespace
 
-HealthCheckServer::HealthCheckServer(const HealthState& health, Metrics& metrics, Failed failed)
-    : health_(health), metrics_(metrics), failed_(std::move(failed)) {}
+HealthCheckServer::HealthCheckServer(const HealthState& health, Metrics& metrics, Shortage& shortage, Failed failed)
+    : health_(health), metrics_(metrics), shortage_(shortage), failed_(std::move(failed)) {}
 
 HealthCheckServer::~HealthCheckServer() { stop(); }
 
@@ -219,9 +219,10 @@ void HealthCheckServer::accept(const Listening& listening) {
   Fd fd(::accept4(listening.fd.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!fd) {
     // Without descriptors or memory the client stays in the queue: somebody else must leave first.
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+    if (Shortage::is_one(errno)) {
+      shortage_.met(errno);
       if (connections_.empty())
-        ::poll(nullptr, 0, 100);
+        ::poll(nullptr, 0, static_cast<int>(Shortage::pause.count()));
       else
         connections_.erase(connections_.begin());
     }

@@ -16,6 +16,7 @@
 
 #include "daemon/serve/health.hpp"
 #include "daemon/serve/metrics.hpp"
+#include "daemon/serve/shortage.hpp"
 #include "os/fd.hpp"
 #include "reconcile/local_summary.hpp"
 
@@ -27,7 +28,8 @@ class HealthCheckServer {
   // server's thread.
   using Failed = std::function<void(const ObjectKey& service, const std::string& uid, const std::string& why)>;
 
-  HealthCheckServer(const HealthState& health, Metrics& metrics, Failed failed);
+  // `health`, `metrics` and `shortage` outlive it.
+  HealthCheckServer(const HealthState& health, Metrics& metrics, Shortage& shortage, Failed failed);
   ~HealthCheckServer();  // stops
   HealthCheckServer(const HealthCheckServer&) = delete;
   HealthCheckServer& operator=(const HealthCheckServer&) = delete;
@@ -82,6 +84,7 @@ class HealthCheckServer {
 
   const HealthState& health_;
   Metrics& metrics_;
+  Shortage& shortage_;
   const Failed failed_;
   Fd epoll_;
   Fd wake_;

@@ -1,5 +1,6 @@
 #include "daemon/serve/listener.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <httplib.h>
 #include <poll.h>
@@ -7,9 +8,12 @@
 #include <sys/socket.h>
 
 #include <array>
-#include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
 #include <thread>
+#include <vector>
 
 #include "os/fd.hpp"
 
@@ -82,31 +86,45 @@ class BoundedStream final : public httplib::Stream {
   std::size_t total_ = 0;
 };
 
-// Runs what does not fit the queue on the accepting thread, where the server only closes the connection.
-class BoundedQueue final : public httplib::TaskQueue {
+// Connections that wait for a worker.
+class Waiting {
  public:
-  void enqueue(std::function<void()> task) override {
-    if (waiting_ >= waiting_limit) return task();
-    ++waiting_;
-    pool_.enqueue([this, task = std::move(task)] {
-      --waiting_;
-      task();
-    });
+  // False where there is no room: the connection is closed.
+  bool push(Fd connection) {
+    const std::lock_guard lock(mutex_);
+    if (connections_.size() >= waiting_limit) return false;
+    connections_.push_back(std::move(connection));
+    changed_.notify_one();
+    return true;
   }
-  void shutdown() override { pool_.shutdown(); }
+  // Invalid after close().
+  Fd pop() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return closed_ || !connections_.empty(); });
+    if (connections_.empty()) return {};
+    Fd connection = std::move(connections_.front());
+    connections_.pop_front();
+    return connection;
+  }
+  void close() {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    changed_.notify_all();
+  }
 
  private:
-  httplib::ThreadPool pool_{worker_count};
-  std::atomic<std::size_t> waiting_{0};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Fd> connections_;
+  bool closed_ = false;
 };
 
 // Closing a socket with unread bytes in it resets the connection, and the client may lose the answer.
-void close_gently(int socket) {
-  ::shutdown(socket, SHUT_WR);
+void close_gently(Fd connection) {
+  ::shutdown(connection.get(), SHUT_WR);
   std::array<char, 4096> rest;
-  for (std::size_t i = 0; i < 16 && ::recv(socket, rest.data(), rest.size(), MSG_DONTWAIT) > 0; ++i) {
+  for (std::size_t i = 0; i < 16 && ::recv(connection.get(), rest.data(), rest.size(), MSG_DONTWAIT) > 0; ++i) {
   }
-  ::close(socket);
 }
 
 }  // namespace
@@ -115,11 +133,12 @@ HttpAnswer not_found_answer() { return {404, "text/plain; charset=utf-8", "404 p
 
 class Listener::Server final : public httplib::Server {
  public:
-  explicit Server(Responder responder) : stop_fd_(::eventfd(0, EFD_CLOEXEC)) {
-    new_task_queue = [] { return new BoundedQueue; };
+  Server(Responder responder, Shortage& shortage) : shortage_(shortage), stop_fd_(::eventfd(0, EFD_CLOEXEC)) {
     set_socket_options([](socket_t socket) {
       const int on = 1;
       ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+      // A client may be gone again between poll and accept.
+      ::fcntl(socket, F_SETFL, O_NONBLOCK);
     });
     set_pre_routing_handler(
         [responder = std::move(responder)](const httplib::Request& request, httplib::Response& response) {
@@ -135,56 +154,62 @@ class Listener::Server final : public httplib::Server {
   }
   ~Server() override { end(); }
 
-  // False if there are no threads to be had.
+  // False if there are no threads to be had; then it is not bound any more.
   [[nodiscard]] bool run() {
     try {
-      thread_ = std::thread([this] { accept(); });
+      for (std::size_t i = 0; i < worker_count; ++i) threads_.emplace_back([this] { work(); });
+      threads_.emplace_back([this] { accept(); });
     } catch (const std::system_error&) {
+      end();
+      stop_fd_ = Fd(::eventfd(0, EFD_CLOEXEC));
+      waiting_ = std::make_unique<Waiting>();
       return false;
     }
-    // httplib's stop() has no effect before its loop runs.
-    while (!is_running() && !ended_) std::this_thread::yield();
-    return !ended_;
+    return true;
   }
 
   void end() {
     ::eventfd_write(stop_fd_.get(), 1);
-    httplib::Server::stop();
-    if (thread_.joinable()) thread_.join();
-    // Bound but never started: httplib would leak it.
+    waiting_->close();
+    for (auto& thread : threads_) thread.join();
+    threads_.clear();
     if (const auto socket = svr_sock_.exchange(INVALID_SOCKET); socket != INVALID_SOCKET) ::close(socket);
   }
 
  private:
+  // httplib's own loop gives the listening socket up at any error but EMFILE, for good.
   void accept() {
-    accepting_ = std::this_thread::get_id();
-    try {
-      listen_after_bind();
-    } catch (const std::exception&) {
-      // The workers could not be started; run() says so.
+    for (;;) {
+      std::array<pollfd, 2> fds{{{stop_fd_.get(), POLLIN, 0}, {svr_sock_, POLLIN, 0}}};
+      if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
+      if (fds[0].revents != 0) return;
+      Fd connection(::accept4(svr_sock_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      if (connection) {
+        waiting_->push(std::move(connection));
+      } else if (Shortage::is_one(errno)) {
+        shortage_.met(errno);
+        ::poll(fds.data(), 1, static_cast<int>(Shortage::pause.count()));
+      }
     }
-    ended_ = true;
-  }
-  bool process_and_close_socket(socket_t socket) override {
-    if (std::this_thread::get_id() == accepting_) {
-      ::close(socket);
-      return false;
-    }
-    BoundedStream stream(socket, stop_fd_.get());
-    bool closed = false;
-    const bool done = process_request(stream, true, closed, nullptr);
-    close_gently(socket);
-    return done;
   }
 
+  void work() {
+    while (Fd connection = waiting_->pop()) {
+      BoundedStream stream(connection.get(), stop_fd_.get());
+      bool closed = false;
+      process_request(stream, true, closed, nullptr);
+      close_gently(std::move(connection));
+    }
+  }
+
+  Shortage& shortage_;
   Fd stop_fd_;
-  std::thread thread_;
-  std::thread::id accepting_;  // written before the first connection is accepted
-  std::atomic<bool> ended_{false};
+  std::unique_ptr<Waiting> waiting_ = std::make_unique<Waiting>();
+  std::vector<std::thread> threads_;
 };
 
-Listener::Listener(SocketAddress address, Responder responder)
-    : address_(address), server_(std::make_unique<Server>(std::move(responder))) {}
+Listener::Listener(SocketAddress address, Responder responder, Shortage& shortage)
+    : address_(address), server_(std::make_unique<Server>(std::move(responder), shortage)) {}
 Listener::~Listener() { stop(); }
 
 Result<void> Listener::bind() {
@@ -210,9 +235,9 @@ Result<void> Listener::bind() {
 
 Result<void> Listener::start() {
   if (port_ == Port{}) return fail(Errc::not_found, fmt::format("serve on {}: not bound", address_.to_string()));
-  if (!server_->run())
-    return fail(Errc::busy, fmt::format("serve on {}: its threads could not be started", address_.to_string()));
-  return {};
+  if (server_->run()) return {};
+  port_ = Port{};
+  return fail(Errc::busy, fmt::format("serve on {}: its threads could not be started", address_.to_string()));
 }
 
 void Listener::stop() { server_->end(); }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "daemon/config/config.hpp"
+#include "daemon/serve/shortage.hpp"
 
 namespace ipvsd {
 
@@ -24,8 +25,8 @@ class Listener {
   // Called for every request of any method, from several threads at once. `verbose`: the query asks for it.
   using Responder = std::function<HttpAnswer(std::string_view path, bool verbose)>;
 
-  // Port 0 lets the kernel choose.
-  Listener(SocketAddress address, Responder responder);
+  // Port 0 lets the kernel choose. `shortage` outlives it.
+  Listener(SocketAddress address, Responder responder, Shortage& shortage);
   ~Listener();  // stops
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -34,7 +35,7 @@ class Listener {
   // again. No SO_REUSEPORT, which would share the address with it instead.
   [[nodiscard]] Result<void> bind();
   // After a bind() that succeeded, once: answers from now on, on threads of its own. Error not_found: not bound; busy:
-  // no threads to be had.
+  // no threads to be had, and it is to be bound again.
   [[nodiscard]] Result<void> start();
   // Ends the threads and gives the address back, within a second whatever clients do. Idempotent; final.
   void stop();
