@@ -63,7 +63,7 @@ using Found = std::optional<std::string>;
 
 Result<Found> running_kube_proxy() {
   const auto processes = proxy_processes();
-  if (!processes) return fail(processes.error());
+  if (!processes) return fail(processes.error().within("look for another proxy"));
   for (const auto& process : *processes)
     if (process.name == "kube-proxy") return Found(fmt::format("kube-proxy runs here (process {})", process.pid));
   return Found();
