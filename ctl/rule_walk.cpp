@@ -10,6 +10,8 @@ namespace ipvsd::ctl {
 namespace {
 
 constexpr int depth_limit = 16;
+// That match: chains which lead to each other by several rules have ways beyond number, and none of them is an answer.
+constexpr std::size_t rule_limit = 4096;
 
 enum class Answer : std::uint8_t { no, yes, unknown };
 
@@ -103,6 +105,8 @@ class Walker {
       // What lets a client through by its address is taken to let it through where the address is not known.
       const bool assumed = rule.matches == Answer::unknown;
       if (assumed && rule.target != "RETURN" && rule.target != "ACCEPT") continue;
+      if (rules_left_ == 0) return Outcome::fell_through;
+      --rules_left_;
       if (!base)
         walk_.matched.push_back({std::string(table_name), std::string(chain), saved.rule, rule.entry, assumed});
       const auto outcome = ours ? run(table_name, rule.target, depth + 1, false) : apply(rule);
@@ -290,6 +294,7 @@ class Walker {
   Walk& walk_;
   IpAddress vip_;
   Port vip_port_;
+  std::size_t rules_left_ = rule_limit;
 };
 
 // Whether the packet goes on behind the chain.

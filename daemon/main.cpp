@@ -41,12 +41,14 @@
 #include "daemon/serve/health_check_server.hpp"
 #include "daemon/serve/other_proxy.hpp"
 #include "daemon/serve/server.hpp"
+#include "daemon/serve/shortage.hpp"
 #include "daemon/serve/start_retry.hpp"
 #include "daemon/source/api_source.hpp"
 #include "daemon/source/manifest_source.hpp"
 #include "daemon/source/service_cidrs.hpp"
 #include "daemon/version.hpp"
 #include "netlink/conntrack.hpp"
+#include "os/memory.hpp"
 #include "os/privileges.hpp"
 
 using namespace ipvsd;
@@ -273,6 +275,18 @@ Result<std::vector<Family>> served_families(Iptables& iptables) {
   return served;
 }
 
+// The same, once the lock of iptables, descriptors and processes are to be had; error interrupted: a signal came first.
+Result<std::vector<Family>> wait_for_families(Iptables& iptables, const Fd& signals) {
+  std::string before;
+  for (;;) {
+    auto served = served_families(iptables);
+    if (served || served.error().code != Errc::busy) return served;
+    const auto text = served.error().message();
+    if (std::exchange(before, text) != text) warn(text + "; will retry");
+    if (signalled(signals)) return fail(Errc::interrupted, "a signal came first");
+  }
+}
+
 // What it takes from here on: all else goes before anything is read from the network. Raw sockets are iptables-legacy's
 // way to its rules.
 std::vector<Capability> needed_capabilities(const Config& config, Iptables& iptables,
@@ -307,10 +321,11 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   const Record record = [&](Event event) {
     if (events) events->record(std::move(event));
   };
+  Shortage shortage(metrics, [](const Error& error) { warn(error.message() + "; will retry"); });
   std::optional<HealthServer> health_server;
   std::optional<MetricsServer> metrics_server;
-  if (config.healthz) health_server.emplace(*config.healthz, health, metrics);
-  if (config.metrics) metrics_server.emplace(*config.metrics, metrics, configz_json(config));
+  if (config.healthz) health_server.emplace(*config.healthz, health, metrics, shortage);
+  if (config.metrics) metrics_server.emplace(*config.metrics, metrics, configz_json(config), shortage);
   const bool hard = config.bind_address_hard_fail;
   std::array<std::optional<StartRetry>, 2> retries;
   const auto failed = [&](auto make_event) {
@@ -338,7 +353,8 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
                       if (other) spdlog::warn("{}: writing nothing more until it ends", *other);
                       if (!other) spdlog::info("the other proxy has ended; looking at everything again");
                       inbox.wake();
-                    });
+                    },
+                    [](const Error& error) { warn(error.message() + "; will retry"); });
   auto conntrack = nl::Conntrack::open();
   if (!conntrack)
     spdlog::warn("{}: UDP clients may keep to what their Service was before", conntrack.error().message());
@@ -378,7 +394,7 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   // By NodeCIDR the rules depend on the Node; they are not written without it, and not changed by its absence.
   if (config.detect_local_mode != DetectLocalMode::node_cidr) want_rules(nullptr);
   Questions questions([&] { inbox.wake(); });
-  HealthCheckServer health_checks(health, metrics,
+  HealthCheckServer health_checks(health, metrics, shortage,
                                   [&](const ObjectKey& service, const std::string& uid, const std::string& why) {
                                     warn(why + "; will retry");
                                     record(health_check_failed_event(service, uid, why));
@@ -408,9 +424,14 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
                        [&] { return source->status(); },
                        [&](Moment now) { return health.answer(now); },
                        [&] { return rules_error.get(); }};
-  CtlServer ctl(config.own.ctl_socket, ctl_resources(facts, questions));
+  CtlServer ctl(config.own.ctl_socket, ctl_resources(facts, questions), shortage);
+  std::optional<StartRetry> ctl_retry;
+  const auto no_ctl = [](const Error& error) { warn(error.message() + "; kube-ipvsctl cannot ask; will retry"); };
   if (config.own.ctl_socket != "none" && !flags.once)
-    if (const auto started = ctl.start(); !started) warn(started.error().message() + "; kube-ipvsctl cannot ask");
+    if (const auto started = ctl.start(); !started) {
+      no_ctl(started.error());
+      ctl_retry.emplace([&] { return ctl.start(); }, no_ctl, started.error());
+    }
   const RunningSource running(inbox, *source);
   if (policy.knows_outside == std::array<bool, 2>{} && !policy.by_pod_cidrs)
     spdlog::info(
@@ -452,8 +473,8 @@ int write_config(const Flags& flags) {
 int serve_watching(const Flags& flags, const ApiAccess& access, const Policy& policy, LinuxKernel& kernel,
                    const Fd& signals) {
   Iptables iptables(forced_backend(flags.config));
-  const auto served = served_families(iptables);
-  if (!served) return give_up(served.error());
+  const auto served = wait_for_families(iptables, signals);
+  if (!served) return served.error().code == Errc::interrupted ? 0 : give_up(served.error());
   std::ofstream("/proc/self/oom_score_adj") << flags.config.oom_score_adj;
   keep_capabilities(needed_capabilities(flags.config, iptables, *served));
   std::optional<ConfigWatch> watch;
@@ -543,9 +564,13 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
+    tell_when_memory_runs_out();
     return run(argc, argv);
-  } catch (const std::exception& error) {  // out of memory, a thread that cannot be had
-    std::fprintf(stderr, "kube-ipvsd: %s\n", error.what());
+  } catch (const std::system_error& error) {  // a thread that cannot be had
+    std::fprintf(stderr, "kube-ipvsd: %s; is there room for threads (pids.max, TasksMax, ulimit -u)?\n", error.what());
+    return 1;
+  } catch (const std::exception& error) {  // out of memory
+    std::fprintf(stderr, "kube-ipvsd: %s; ended, the kernel's state stays as it is\n", error.what());
     return 1;
   }
 }

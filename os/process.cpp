@@ -74,7 +74,7 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, const st
   auto out = make_pipe();
   auto err = make_pipe();
   for (const auto* pipe : {&in, &out, &err})
-    if (!*pipe) return fail(pipe->error());
+    if (!*pipe) return fail(pipe->error().within(fmt::format("run {}", argv[0])));
   const auto pid = spawn(argv, in->read.get(), out->write.get(), err->write.get());
   if (!pid) return fail(pid.error());
   in->read.reset();

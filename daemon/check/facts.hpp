@@ -50,6 +50,8 @@ struct NodeFacts {
   std::optional<std::uint64_t> bridge_calls_iptables;
   std::optional<std::uint64_t> ipv6_forwarding;
   std::optional<std::uint64_t> arp_ignore;
+  std::optional<std::uint64_t> connections;  // that this network namespace tracks
+  std::optional<std::uint64_t> connections_max;
   std::vector<Backend> backends;
   bool xtables_lock_writable = false;
   std::optional<std::string> answering_proxy;  // who answers where a kube-proxy would

@@ -120,6 +120,12 @@ void judge_sysctls(const NodeFacts& node, Findings& findings) {
          "net.bridge.bridge-nf-call-iptables is 0: answers between pods on one bridge bypass IPVS, and their "
          "connections fail",
          "on the host: sysctl -w net.bridge.bridge-nf-call-iptables=1 (unless pods are not on a bridge)"});
+  // 0 is no limit. From nine tenths on it is a matter of minutes.
+  if (const auto max = node.connections_max.value_or(0); max > 0 && node.connections.value_or(0) >= max - max / 10)
+    findings.push_back({Severity::warning, "conntrack",
+                        fmt::format("connection tracking is {}full: {} of {}; new connections are dropped when it is",
+                                    *node.connections >= max ? "" : "nearly ", *node.connections, max),
+                        "raise conntrack.maxPerCore or conntrack.min, or on the host net.netfilter.nf_conntrack_max"});
   const bool global_ipv6 = std::any_of(node.addresses.begin(), node.addresses.end(), [](const LinkAddress& a) {
     return a.address.family() == Family::ipv6 && !a.address.is_link_local() && a.link != "lo";
   });

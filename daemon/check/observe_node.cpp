@@ -83,6 +83,8 @@ void observe_sysctls(const Config& config, NodeFacts& node) {
   node.bridge_calls_iptables = sysctl_value("net/bridge/bridge-nf-call-iptables");
   node.ipv6_forwarding = sysctl_value("net/ipv6/conf/all/forwarding");
   node.arp_ignore = sysctl_value("net/ipv4/conf/all/arp_ignore");
+  node.connections = sysctl_value("net/netfilter/nf_conntrack_count");
+  node.connections_max = sysctl_value("net/netfilter/nf_conntrack_max");
 }
 
 void observe_iptables(NodeFacts& node) {
@@ -131,7 +133,7 @@ NodeFacts observe_node(const Config& config) {
   observe_sysctls(config, node);
   observe_iptables(node);
   node.answering_proxy = another_proxy(config);
-  node.proxies = proxy_processes();
+  node.proxies = proxy_processes().value_or(std::vector<ProxyProcess>{});
   node.another_kube_ipvsd = claim_is_held();
   auto links = nl::Links::open();
   auto addresses = links ? links->addresses() : fail(links.error());

@@ -1,9 +1,13 @@
 #include "daemon/loop/proxy_watch.hpp"
 
+#include <utility>
+
 namespace ipvsd {
 
-ProxyWatch::ProxyWatch(Find find, std::chrono::milliseconds period, Report report)
-    : find_(std::move(find)), period_(period), report_(std::move(report)), thread_([this] { run(); }) {}
+ProxyWatch::ProxyWatch(Find find, std::chrono::milliseconds period, Report report, Failed failed)
+    : find_(std::move(find)), period_(period), report_(std::move(report)), failed_(std::move(failed)), thread_([this] {
+        run();
+      }) {}
 
 ProxyWatch::~ProxyWatch() {
   {
@@ -20,16 +24,20 @@ bool ProxyWatch::alone() const {
 }
 
 void ProxyWatch::run() {
+  std::optional<Error> failure;
   std::unique_lock lock(mutex_);
   while (!changed_.wait_for(lock, period_, [this] { return stopping_; })) {
     lock.unlock();
-    auto found = find_();
+    const auto found = find_();
+    const auto before = std::exchange(failure, found ? std::nullopt : std::optional(found.error()));
+    if (failure && failure != before) failed_(*failure);
     lock.lock();
-    const bool news = found.has_value() != other_.has_value();
-    other_ = found;
+    if (!found) continue;
+    const bool news = found->has_value() != other_.has_value();
+    other_ = *found;
     if (!news) continue;
     lock.unlock();
-    report_(found);
+    report_(*found);
     lock.lock();
   }
 }

@@ -26,8 +26,8 @@ bool watch(const Fd& epoll, const Fd& fd, std::uint32_t events, std::uint64_t id
   return ::epoll_ctl(epoll.get(), again ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd.get(), &event) == 0;
 }
 
-Connections::Connections(const Fd& epoll, std::uint64_t& next_id, Limits limits)
-    : epoll_(epoll), next_id_(next_id), limits_(limits) {}
+Connections::Connections(const Fd& epoll, std::uint64_t& next_id, Shortage& shortage, Limits limits)
+    : epoll_(epoll), next_id_(next_id), shortage_(shortage), limits_(limits) {}
 
 void Connections::make_room(const std::string& group) {
   const auto of_group = [&](const auto& item) { return item.second.group == group; };
@@ -42,9 +42,10 @@ void Connections::accept(const Fd& listening, const std::string& group, Responde
   Fd fd(::accept4(listening.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!fd) {
     // Without descriptors or memory the client stays in the queue: somebody else must leave first.
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+    if (Shortage::is_one(errno)) {
+      shortage_.met(errno);
       if (open_.empty())
-        ::poll(nullptr, 0, 100);
+        ::poll(nullptr, 0, static_cast<int>(Shortage::pause.count()));
       else
         open_.erase(open_.begin());
     }

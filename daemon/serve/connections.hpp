@@ -11,6 +11,7 @@
 #include <map>
 #include <string>
 
+#include "daemon/serve/shortage.hpp"
 #include "os/fd.hpp"
 
 namespace ipvsd {
@@ -25,8 +26,8 @@ class Connections {
     std::size_t each_group = 64;
   };
 
-  // Both outlive it. Ids of connections are taken from `next_id`, as are the owner's own.
-  Connections(const Fd& epoll, std::uint64_t& next_id, Limits limits);
+  // All outlive it. Ids of connections are taken from `next_id`, as are the owner's own.
+  Connections(const Fd& epoll, std::uint64_t& next_id, Shortage& shortage, Limits limits);
 
   // One that waits at `listening`, if any. It counts against the limit of its group, which means nothing else.
   void accept(const Fd& listening, const std::string& group, Responder responder);
@@ -57,6 +58,7 @@ class Connections {
 
   const Fd& epoll_;
   std::uint64_t& next_id_;
+  Shortage& shortage_;
   const Limits limits_;
   std::map<std::uint64_t, Connection> open_;  // by id, and so by age
 };

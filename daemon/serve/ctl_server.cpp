@@ -90,6 +90,7 @@ Result<void> CtlServer::bind() {
   std::error_code error;
   const auto folder = std::filesystem::path(path_).parent_path();
   if (!folder.empty() && std::filesystem::create_directories(folder, error)) ::chmod(folder.c_str(), 0700);
+  if (error) return fail_errno(error.value(), fmt::format("{}: make its folder", about));
   // Somebody who still listens keeps it; what a process that is gone has left is in the way.
   const Fd other(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (::connect(other.get(), generic(*address), sizeof *address) == 0 || errno == EAGAIN)
@@ -113,7 +114,12 @@ Result<void> CtlServer::start() {
     return bound;
   }
   stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  for (std::size_t i = 0; i < thread_count; ++i) threads_.emplace_back([this] { serve(); });
+  try {
+    for (std::size_t i = 0; i < thread_count; ++i) threads_.emplace_back([this] { serve(); });
+  } catch (const std::system_error&) {
+    stop();
+    return fail(Errc::busy, fmt::format("ctl socket {}: its threads could not be started", path_));
+  }
   return {};
 }
 
@@ -132,7 +138,12 @@ void CtlServer::serve() {
     if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) return;
     if (fds[1].revents != 0) return;
     const Fd connection(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (connection) converse(connection);  // else another thread was quicker
+    if (connection) {
+      converse(connection);
+    } else if (Shortage::is_one(errno)) {  // else another thread was quicker
+      shortage_.met(errno);
+      ::poll(&fds[1], 1, static_cast<int>(Shortage::pause.count()));
+    }
   }
 }
 

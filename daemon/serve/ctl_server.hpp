@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "daemon/serve/ctl_request.hpp"
+#include "daemon/serve/shortage.hpp"
 #include "os/fd.hpp"
 
 namespace ipvsd {
@@ -25,14 +26,17 @@ class CtlServer {
  public:
   // Called from several threads at once.
   using Responder = std::function<CtlAnswer(const CtlRequest&)>;
-  CtlServer(std::string path, Responder responder) : path_(std::move(path)), responder_(std::move(responder)) {}
+  // `shortage` outlives it.
+  CtlServer(std::string path, Responder responder, Shortage& shortage)
+      : path_(std::move(path)), responder_(std::move(responder)), shortage_(shortage) {}
   ~CtlServer() { stop(); }
   CtlServer(const CtlServer&) = delete;
   CtlServer& operator=(const CtlServer&) = delete;
 
   // Makes the socket, mode 0600, and the folder that it is in, if need be; answers from then on, and only those whose
   // process is root's or of our own user. A socket that nobody listens on any more is replaced. Errors: busy if
-  // somebody does; malformed for a path that is too long; denied.
+  // somebody does, and where there is no room or thread for it; malformed for a path that is too long; denied. It can
+  // be tried again.
   [[nodiscard]] Result<void> start();
   // Ends the threads, also those in the middle of an answer, and removes the socket. Idempotent.
   void stop();
@@ -44,6 +48,7 @@ class CtlServer {
 
   std::string path_;
   Responder responder_;
+  Shortage& shortage_;
   Fd listening_;
   Fd stop_;  // eventfd
   std::vector<std::thread> threads_;

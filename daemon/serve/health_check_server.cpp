@@ -28,8 +28,8 @@ void switch_on(int socket, int level, int option) {
 
 }  // namespace
 
-HealthCheckServer::HealthCheckServer(const HealthState& health, Metrics& metrics, Failed failed)
-    : health_(health), metrics_(metrics), failed_(std::move(failed)) {}
+HealthCheckServer::HealthCheckServer(const HealthState& health, Metrics& metrics, Shortage& shortage, Failed failed)
+    : health_(health), metrics_(metrics), shortage_(shortage), failed_(std::move(failed)) {}
 
 HealthCheckServer::~HealthCheckServer() { stop(); }
 

@@ -17,6 +17,7 @@
 #include "daemon/serve/connections.hpp"
 #include "daemon/serve/health.hpp"
 #include "daemon/serve/metrics.hpp"
+#include "daemon/serve/shortage.hpp"
 #include "os/fd.hpp"
 #include "reconcile/local_summary.hpp"
 
@@ -28,7 +29,8 @@ class HealthCheckServer {
   // server's thread.
   using Failed = std::function<void(const ObjectKey& service, const std::string& uid, const std::string& why)>;
 
-  HealthCheckServer(const HealthState& health, Metrics& metrics, Failed failed);
+  // `health`, `metrics` and `shortage` outlive it.
+  HealthCheckServer(const HealthState& health, Metrics& metrics, Shortage& shortage, Failed failed);
   ~HealthCheckServer();  // stops
   HealthCheckServer(const HealthCheckServer&) = delete;
   HealthCheckServer& operator=(const HealthCheckServer&) = delete;
@@ -67,6 +69,7 @@ class HealthCheckServer {
 
   const HealthState& health_;
   Metrics& metrics_;
+  Shortage& shortage_;
   const Failed failed_;
   Fd epoll_;
   Fd wake_;
@@ -81,7 +84,7 @@ class HealthCheckServer {
   std::map<ObjectKey, Check> checks_;
   std::uint64_t next_id_ = 1;                               // 0 is the wake-up
   std::unordered_map<std::uint64_t, Listening> listening_;  // by id
-  Connections connections_{epoll_, next_id_, {}};
+  Connections connections_{epoll_, next_id_, shortage_, {}};
   std::thread thread_;
 };
 

@@ -82,8 +82,8 @@ class Listener::Answers final : public httplib::Server {
   }
 };
 
-Listener::Listener(SocketAddress address, Responder responder)
-    : address_(address), answers_(std::make_unique<Answers>(std::move(responder))) {}
+Listener::Listener(SocketAddress address, Responder responder, Shortage& shortage)
+    : address_(address), shortage_(shortage), answers_(std::make_unique<Answers>(std::move(responder))) {}
 
 Listener::~Listener() { stop(); }
 
@@ -127,7 +127,7 @@ void Listener::run() {
   using std::chrono::ceil;
   using std::chrono::milliseconds;
   std::uint64_t next_id = listening_id + 1;
-  Connections connections(epoll_, next_id, {connection_limit, connection_limit});
+  Connections connections(epoll_, next_id, shortage_, {connection_limit, connection_limit});
   const auto answer = [this](const std::string& request) { return answers_->to(request); };
   for (;;) {
     const auto now = Connections::Clock::now();

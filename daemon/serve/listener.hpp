@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "daemon/config/config.hpp"
+#include "daemon/serve/shortage.hpp"
 #include "os/fd.hpp"
 
 namespace ipvsd {
@@ -26,8 +27,8 @@ class Listener {
   // Called for every request of any method, on the server's thread. `verbose`: the query asks for it.
   using Responder = std::function<HttpAnswer(std::string_view path, bool verbose)>;
 
-  // Port 0 lets the kernel choose.
-  Listener(SocketAddress address, Responder responder);
+  // Port 0 lets the kernel choose. `shortage` outlives it.
+  Listener(SocketAddress address, Responder responder, Shortage& shortage);
   ~Listener();  // stops
   Listener(const Listener&) = delete;
   Listener& operator=(const Listener&) = delete;
@@ -48,6 +49,7 @@ class Listener {
   void run();
 
   SocketAddress address_;
+  Shortage& shortage_;
   std::unique_ptr<Answers> answers_;
   Port port_;
   Fd listening_;

@@ -143,6 +143,7 @@ struct Metrics::Series {
   std::array<Counter*, 2> health_check_answers{};  // by ok
   std::array<Counter*, event_results.size()> events{};
   Gauge* other_proxy = nullptr;
+  Counter* accept_failures = nullptr;
   Gauge* resident = nullptr;
   Gauge* virtual_memory = nullptr;
   Gauge* open_fds = nullptr;
@@ -248,6 +249,9 @@ void Metrics::Series::register_ours(std::string_view version) {
   conflicts = &gauge("kube_ipvsd_conflicts", "Frontends that more than one Service claims");
   draining = &gauge("kube_ipvsd_draining_virtual_servers",
                     "Virtual servers with destinations that only finish their connections");
+  accept_failures =
+      &counter("kube_ipvsd_accept_failures_total",
+               "Looks at a queue of connections that found no descriptor, or no memory, for the next one");
   other_proxy = &gauge("kube_ipvsd_other_proxy", "1 while another proxy lives on this node and nothing is written");
   audits = &counter("kube_ipvsd_audits_total", "Finished checking passes over all of the kernel's state");
   health_checks = &gauge("kube_ipvsd_health_check_services", "Services whose healthCheckNodePort is answered here");
@@ -357,6 +361,7 @@ void Metrics::set_health_checks(std::size_t services, std::size_t failing) {
 }
 void Metrics::health_check_served(bool ok) { series_->health_check_answers[ok]->Increment(); }
 void Metrics::event(EventResult result) { series_->events[index(result)]->Increment(); }
+void Metrics::accept_failed() { series_->accept_failures->Increment(); }
 void Metrics::set_other_proxy(bool lives) { series_->other_proxy->Set(lives ? 1 : 0); }
 void Metrics::rules_written(Family family, bool ok) {
   series_->per_family[index(family)].rules_writes[ok]->Increment();

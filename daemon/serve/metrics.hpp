@@ -64,6 +64,7 @@ class Metrics {
   void set_draining_servers(std::size_t count);
   void audit_finished();
   void set_other_proxy(bool lives);
+  void accept_failed();  // for want of descriptors or memory
   void rules_written(Family family, bool ok);
   void foreign_mark_packets(Family family, std::uint64_t count);
   void set_unmarked_ports(Family family, std::size_t count);

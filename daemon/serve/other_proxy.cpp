@@ -32,15 +32,17 @@ bool wait_for(int fd, short events, Clock::time_point deadline) {
   }
 }
 
-Fd connect_to(const SocketAddress& address, Clock::time_point deadline) {
+// No socket at all is an error; no IPv6 in this kernel is nobody there.
+Result<Fd> connect_to(const SocketAddress& address, Clock::time_point deadline) {
   Fd fd(::socket(to_af(address.address.family()), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!fd) return {};
+  if (!fd && errno == EAFNOSUPPORT) return Fd();
+  if (!fd) return fail_errno(errno, fmt::format("ask {} for another proxy", address.to_string()));
   const auto to = to_sockaddr(address.address, address.port);
   if (::connect(fd.get(), to.get(), to.size) == 0) return fd;
-  if (errno != EINPROGRESS || !wait_for(fd.get(), POLLOUT, deadline)) return {};
+  if (errno != EINPROGRESS || !wait_for(fd.get(), POLLOUT, deadline)) return Fd();
   int error = 0;
   socklen_t length = sizeof error;
-  if (::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error != 0) return {};
+  if (::getsockopt(fd.get(), SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error != 0) return Fd();
   return fd;
 }
 
@@ -67,10 +69,19 @@ bool same_network(const std::filesystem::path& process) {
          theirs.st_ino == ours.st_ino;
 }
 
-std::optional<std::string> running_kube_proxy() {
-  for (const auto& [pid, name] : proxy_processes())
-    if (name == "kube-proxy") return fmt::format("kube-proxy runs here (process {})", pid);
-  return {};
+using Found = std::optional<std::string>;
+
+Result<Found> running_kube_proxy() {
+  const auto processes = proxy_processes();
+  if (!processes) return fail(processes.error().within("look for another proxy"));
+  for (const auto& process : *processes)
+    if (process.name == "kube-proxy") return Found(fmt::format("kube-proxy runs here (process {})", process.pid));
+  return Found();
+}
+
+Result<Found> find_another(const std::vector<Probe>& probes) {
+  auto answering = ask_probes(probes);
+  return !answering || *answering ? answering : running_kube_proxy();
 }
 
 }  // namespace
@@ -100,42 +111,51 @@ std::vector<Probe> other_proxy_probes(const Config& config) {
   return probes;
 }
 
-std::optional<std::string> ask_probes(const std::vector<Probe>& probes, std::chrono::milliseconds each) {
+Result<std::optional<std::string>> ask_probes(const std::vector<Probe>& probes, std::chrono::milliseconds each) {
   for (const auto& probe : probes) {
     const auto deadline = Clock::now() + each;
     const auto fd = connect_to(probe.address, deadline);
-    if (!fd) continue;
+    if (!fd) return fail(fd.error());
+    if (!*fd) continue;
     const auto address = probe.address.to_string();
     const auto answer = exchange(
-        fd, fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", probe.path, address), deadline);
-    if (!answer.starts_with("HTTP/1.")) return fmt::format("{} accepts connections, but gives no HTTP answer", address);
+        *fd, fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", probe.path, address), deadline);
+    if (!answer.starts_with("HTTP/1."))
+      return Found(fmt::format("{} accepts connections, but gives no HTTP answer", address));
     const auto mode = probe.path == "/proxyMode" ? proxy_mode_of(answer) : std::string();
-    return mode.empty() ? fmt::format("{} answers", address) : fmt::format("{} answers (proxyMode {})", address, mode);
+    return Found(mode.empty() ? fmt::format("{} answers", address)
+                              : fmt::format("{} answers (proxyMode {})", address, mode));
   }
-  return {};
+  return Found();
 }
 
-std::vector<ProxyProcess> proxy_processes() {
+Result<std::vector<ProxyProcess>> proxy_processes() {
   constexpr std::array<std::string_view, 3> names{"kube-proxy", "kube-router", "keepalived"};
   std::vector<ProxyProcess> found;
   std::error_code error;
   for (std::filesystem::directory_iterator at("/proc", error), end; !error && at != end; at.increment(error)) {
+    errno = 0;
     std::ifstream comm(at->path() / "comm");
+    // One that has ended meanwhile has no name.
+    if (!comm && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+      return fail_errno(errno, fmt::format("read {}/comm", at->path().string()));
     std::string name;
     std::getline(comm, name);
     if (std::find(names.begin(), names.end(), name) == names.end()) continue;
     if (same_network(at->path())) found.push_back({std::atoi(at->path().filename().c_str()), name});
   }
+  if (error) return fail_errno(error.value(), "read /proc");
   std::sort(found.begin(), found.end(), [](const ProxyProcess& a, const ProxyProcess& b) { return a.pid < b.pid; });
   return found;
 }
 
 std::optional<std::string> another_proxy(const Config& config) {
-  auto answering = ask_probes(other_proxy_probes(config));
-  return answering ? answering : running_kube_proxy();
+  auto found = find_another(other_proxy_probes(config));
+  if (!found) return fmt::format("whether another proxy lives here cannot be told: {}", found.error().message());
+  return *found;
 }
 
-std::optional<std::string> another_proxy_beside_us(const Config& config) {
+Result<std::optional<std::string>> another_proxy_beside_us(const Config& config) {
   auto probes = other_proxy_probes(config);
   const auto ours = [](const std::optional<SocketAddress>& bound, const SocketAddress& asked) {
     return bound && bound->port == asked.port && (bound->address == asked.address || bound->address.is_unspecified());
@@ -143,8 +163,7 @@ std::optional<std::string> another_proxy_beside_us(const Config& config) {
   std::erase_if(probes, [&](const Probe& probe) {
     return ours(config.healthz, probe.address) || ours(config.metrics, probe.address);
   });
-  auto answering = ask_probes(probes);
-  return answering ? answering : running_kube_proxy();
+  return find_another(probes);
 }
 
 }  // namespace ipvsd

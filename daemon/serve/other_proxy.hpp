@@ -25,9 +25,9 @@ struct Probe {
 
 // Asks each in turn, at most `each` per question. The first that accepts a connection is described:
 // "127.0.0.1:10249 answers (proxyMode iptables)". A refused connection, or none in time, means that nobody is there. To
-// be called before our own servers are bound.
-[[nodiscard]] std::optional<std::string> ask_probes(const std::vector<Probe>& probes,
-                                                    std::chrono::milliseconds each = std::chrono::milliseconds(200));
+// be called before our own servers are bound. Error: there is no socket to ask with (EMFILE and the like).
+[[nodiscard]] Result<std::optional<std::string>> ask_probes(
+    const std::vector<Probe>& probes, std::chrono::milliseconds each = std::chrono::milliseconds(200));
 
 // A process of another program that writes Services, or IPVS, by its name.
 struct ProxyProcess {
@@ -35,13 +35,13 @@ struct ProxyProcess {
   std::string name;  // "kube-proxy", "kube-router", "keepalived"
 };
 // Those of this network namespace. Processes of other PID namespaces cannot be seen: in a container without hostPID,
-// there are none.
-[[nodiscard]] std::vector<ProxyProcess> proxy_processes();
+// there are none. Error: /proc cannot be read.
+[[nodiscard]] Result<std::vector<ProxyProcess>> proxy_processes();
 
-// Before our own servers are bound: who answers, or a process kube-proxy.
+// Before our own servers are bound: who answers, or a process kube-proxy, or why that cannot be told.
 [[nodiscard]] std::optional<std::string> another_proxy(const Config& config);
 // The same while our own servers answer at the configured addresses, which are not asked then. A kube-proxy that wants
-// these addresses too does not get them, and shows by its process alone.
-[[nodiscard]] std::optional<std::string> another_proxy_beside_us(const Config& config);
+// these addresses too does not get them, and shows by its process alone. An error says nothing about anybody.
+[[nodiscard]] Result<std::optional<std::string>> another_proxy_beside_us(const Config& config);
 
 }  // namespace ipvsd

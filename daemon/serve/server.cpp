@@ -41,12 +41,16 @@ HttpAnswer metrics_answer(std::string_view path, bool verbose, const Metrics& me
 
 }  // namespace
 
-HealthServer::HealthServer(SocketAddress address, const HealthState& health, Metrics& metrics)
-    : listener_(address, [&](std::string_view path, bool) { return health_answer(path, health, metrics); }) {}
+HealthServer::HealthServer(SocketAddress address, const HealthState& health, Metrics& metrics, Shortage& shortage)
+    : listener_(
+          address, [&](std::string_view path, bool) { return health_answer(path, health, metrics); }, shortage) {}
 
-MetricsServer::MetricsServer(SocketAddress address, const Metrics& metrics, const std::string& config_json)
-    : listener_(address,
-                [&metrics, configz = fmt::format(R"({{"kubeproxy.config.k8s.io":{}}})", config_json)](
-                    std::string_view path, bool verbose) { return metrics_answer(path, verbose, metrics, configz); }) {}
+MetricsServer::MetricsServer(SocketAddress address, const Metrics& metrics, const std::string& config_json,
+                             Shortage& shortage)
+    : listener_(
+          address,
+          [&metrics, configz = fmt::format(R"({{"kubeproxy.config.k8s.io":{}}})", config_json)](
+              std::string_view path, bool verbose) { return metrics_answer(path, verbose, metrics, configz); },
+          shortage) {}
 
 }  // namespace ipvsd

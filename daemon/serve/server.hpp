@@ -8,10 +8,11 @@
 
 namespace ipvsd {
 
-// /healthz and /livez, 200 or 503. `health` and `metrics` outlive it. bind(), start(), stop() as of Listener.
+// /healthz and /livez, 200 or 503. `health`, `metrics` and `shortage` outlive it. bind(), start(), stop() as of
+// Listener.
 class HealthServer {
  public:
-  HealthServer(SocketAddress address, const HealthState& health, Metrics& metrics);
+  HealthServer(SocketAddress address, const HealthState& health, Metrics& metrics, Shortage& shortage);
   [[nodiscard]] Result<void> bind() { return listener_.bind(); }
   [[nodiscard]] Result<void> start() { return listener_.start(); }
   void stop() { listener_.stop(); }
@@ -21,11 +22,11 @@ class HealthServer {
   Listener listener_;
 };
 
-// /metrics, /healthz (always "ok": that the process answers), /proxyMode, /configz. `metrics` outlives it;
-// `config_json` is what config_json() gave.
+// /metrics, /healthz (always "ok": that the process answers), /proxyMode, /configz. `metrics` and `shortage`
+// outlive it; `config_json` is what config_json() gave.
 class MetricsServer {
  public:
-  MetricsServer(SocketAddress address, const Metrics& metrics, const std::string& config_json);
+  MetricsServer(SocketAddress address, const Metrics& metrics, const std::string& config_json, Shortage& shortage);
   [[nodiscard]] Result<void> bind() { return listener_.bind(); }
   [[nodiscard]] Result<void> start() { return listener_.start(); }
   void stop() { listener_.stop(); }

@@ -156,6 +156,9 @@ Error ApiConnection::explain(int httplib_error, bool answered, const std::string
               fmt::format("{}: TLS handshake failed: {}", server(), tls_reason == nullptr ? "no answer" : tls_reason)};
     case Connection:
     case ConnectionTimeout:
+      // httplib does not tell a peer that is not there from a socket that is not to be had.
+      if (const Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)); !socket)
+        return {errc_of(errno), errno, fmt::format("{}: no socket for a connection", server())};
       return {Errc::disconnected, 0, server() + ": no connection (refused, unreachable, or no answer)"};
     case Read:
       return {Errc::disconnected, 0,
@@ -165,6 +168,10 @@ Error ApiConnection::explain(int httplib_error, bool answered, const std::string
       return {Errc::disconnected, 0,
               fmt::format("{}: {}", server(), httplib::to_string(static_cast<httplib::Error>(httplib_error)))};
   }
+}
+
+Error ApiConnection::no_memory() const {
+  return {Errc::busy, ENOMEM, fmt::format("{}: no memory for its answer; raise the memory limit", server())};
 }
 
 Result<ApiAnswer> ApiConnection::send(const Exchange& exchange, const std::string& token) try {
@@ -222,6 +229,8 @@ Result<ApiAnswer> ApiConnection::send(const Exchange& exchange, const std::strin
   }
   if (stopped()) return fail(Errc::interrupted, server() + ": stopped");
   return answer;
+} catch (const std::bad_alloc&) {
+  return fail(no_memory());
 } catch (const std::exception& thrown) {
   return fail(Errc::malformed, fmt::format("{}: {}", server(), thrown.what()));
 }

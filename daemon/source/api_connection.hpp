@@ -72,6 +72,8 @@ class ApiConnection {
 
   // "https://[fd00::1]:6443/prefix"
   [[nodiscard]] std::string server() const;
+  // What is said where an answer could not be held.
+  [[nodiscard]] Error no_memory() const;
 
  private:
   struct Exchange;

@@ -117,11 +117,12 @@ Result<void> ManifestDirectory::scan(const Visit& visit) {
     known_.erase(name);
     visit(name, {});
   }
-  for (const auto& name : *present) visit_file(name, visit);
+  for (const auto& name : *present)
+    if (auto visited = visit_file(name, visit); !visited) return visited;
   return {};
 }
 
-void ManifestDirectory::visit_file(const std::string& name, const Visit& visit) {
+Result<void> ManifestDirectory::visit_file(const std::string& name, const Visit& visit) {
   struct stat before {};
   const auto known = known_.find(name);
   // A link to nothing counts as gone: that is how a ConfigMap's key disappears.
@@ -130,23 +131,26 @@ void ManifestDirectory::visit_file(const std::string& name, const Visit& visit) 
       known_.erase(known);
       visit(name, {});
     }
-    return;
+    return {};
   }
-  if (known != known_.end() && known->second == signature_of(before)) return;
-  if (S_ISREG(before.st_mode) && before.st_size == 0) return;
+  if (known != known_.end() && known->second == signature_of(before)) return {};
+  if (S_ISREG(before.st_mode) && before.st_size == 0) return {};
   if (busy_.contains(name)) {
     left_some_ = true;
-    return;
+    return {};
   }
   const auto refuse = [&](const auto& error) {
     known_.insert_or_assign(name, signature_of(before));
     visit(name, Result<std::string>(error));
+    return Result<void>();
   };
   if (!S_ISREG(before.st_mode)) return refuse(fail(Errc::unsupported, fmt::format("{}: not a regular file", name)));
   if (before.st_size > size_limit)
     return refuse(
         fail(Errc::malformed, fmt::format("{}: {} bytes, at most {} are read", name, before.st_size, size_limit)));
   const Fd file(::openat(directory_.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  // Not this file's fault: all is looked at again.
+  if (!file && errc_of(errno) == Errc::busy) return fail_errno(errno, fmt::format("open {}", name));
   if (!file) return refuse(fail_errno(errno, fmt::format("open {}", name)));
 
   touched_.clear();
@@ -155,10 +159,11 @@ void ManifestDirectory::visit_file(const std::string& name, const Visit& visit) 
   struct stat after {};
   if (touched_.contains(name) || ::fstat(file.get(), &after) != 0 || signature_of(after) != signature_of(before)) {
     left_some_ = true;
-    return;
+    return {};
   }
   known_.insert_or_assign(name, signature_of(before));
   visit(name, text);
+  return {};
 }
 
 }  // namespace ipvsd

@@ -50,7 +50,7 @@ class ManifestDirectory {
   };
   [[nodiscard]] static Signature signature_of(const struct stat& status);
   [[nodiscard]] Result<std::set<std::string>> names() const;
-  void visit_file(const std::string& name, const Visit& visit);
+  [[nodiscard]] Result<void> visit_file(const std::string& name, const Visit& visit);
 
   std::string path_;
   Fd directory_;

@@ -49,11 +49,11 @@ std::vector<WatchStatus> ManifestSource::status() const {
 }
 
 void ManifestSource::run(const std::stop_token& stop) {
-  std::string last_error;
+  // By its kind: without descriptors each step fails by turns, and looking again may get one step further.
+  std::optional<std::pair<Errc, int>> last_failure;
   while (!stop.stop_requested()) {
     auto opened = directory_.open();
     if (opened) {
-      last_error.clear();
       const std::lock_guard lock(mutex_);
       status_.connected = true;
       status_.last_error.clear();
@@ -61,12 +61,14 @@ void ManifestSource::run(const std::stop_token& stop) {
     }
     while (opened && !stop.stop_requested()) {
       opened = load(stop);
+      if (opened) last_failure.reset();
       if (opened) await_change();
     }
     if (stop.stop_requested()) return;
-    const auto text = fmt::format("manifests: {}; trying again each second", opened.error().message());
-    if (text != last_error) problem(text);
-    last_error = text;
+    const auto& error = opened.error();
+    const std::optional failure = std::pair{error.code, error.sys_errno};
+    if (std::exchange(last_failure, failure) != failure)
+      problem(fmt::format("manifests: {}; trying again each second", error.message()));
     {
       const std::lock_guard lock(mutex_);
       status_.connected = false;

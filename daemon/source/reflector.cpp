@@ -17,6 +17,8 @@ std::string group_of(const std::string& path) {
   return path.substr(prefix.size(), path.find('/', prefix.size()) - prefix.size());
 }
 
+std::string_view verb_of(const Ask& ask) { return ask.verb == Verb::list ? "list" : "watch"; }
+
 // Normal life of a watch, or a turn that the server's age asks for.
 bool is_expected(const Outcome& outcome) {
   const bool long_lived = outcome.frames > 0 || outcome.lasted >= 5s;
@@ -102,7 +104,7 @@ std::string Reflector::target_of(const Ask& ask, std::chrono::seconds watch_time
   return target + "resourceVersion=" + encode_query_value(ask.resource_version);
 }
 
-Outcome Reflector::perform(const Ask& ask) {
+Outcome Reflector::perform(const Ask& ask) try {
   // As client-go: spread, so that the watches of all nodes do not end together.
   const std::chrono::seconds watch_time(std::uniform_int_distribution<int>(300, 600)(random_));
   const auto silence = ask.verb == Verb::list         ? options_.list_silence
@@ -115,12 +117,19 @@ Outcome Reflector::perform(const Ask& ask) {
   Outcome outcome = reading.finish(answer);
   if (outcome.end != End::complete) failed(ask, outcome, reading, answer);
   return outcome;
+} catch (const std::bad_alloc&) {
+  // In between reading and delivering: what was seen is not known to have arrived.
+  note_disconnected();
+  tell(fmt::format("{} {}: {}", verb_of(ask), resource_.name, connection_.no_memory().message()));
+  Outcome outcome;
+  outcome.end = End::malformed;
+  return outcome;
 }
 
 void Reflector::failed(const Ask& ask, const Outcome& outcome, AnswerReading& reading,
                        const Result<ApiAnswer>& answer) {
   if (!answer && answer.error().code == Errc::interrupted && reading.problem().empty()) return;  // stop()
-  const std::string_view verb = ask.verb == Verb::list ? "list" : "watch";
+  const std::string_view verb = verb_of(ask);
   std::string why =
       !reading.problem().empty() ? reading.problem()
       : !answer                  ? answer.error().message()
@@ -132,9 +141,13 @@ void Reflector::failed(const Ask& ask, const Outcome& outcome, AnswerReading& re
                        resource_.name, group_of(resource_.path));
   const std::string message = fmt::format("{} {}: {}", verb, resource_.name, why);
   const bool fallback = ask.verb == Verb::watch_list && refuses_parameters(outcome);
+  if (!fallback && !is_expected(outcome)) tell(message);
+}
+
+void Reflector::tell(const std::string& message) {
   {
     const std::lock_guard lock(mutex_);
-    if (fallback || is_expected(outcome) || status_.last_error == message) return;
+    if (status_.last_error == message) return;
     status_.last_error = message;
   }
   warn_(message);
@@ -150,7 +163,8 @@ void Reflector::on_answered(Verb verb) {
   status_.connected = true;
   if (verb == Verb::list) return;
   ++status_.watches;
-  status_.last_error.clear();
+  // One that begins with the initial events has yet to deliver them.
+  if (verb == Verb::watch) status_.last_error.clear();
 }
 
 void Reflector::on_delivered(std::size_t events) {

@@ -61,6 +61,8 @@ class Reflector : private ReadingObserver {
   // False: stopped.
   [[nodiscard]] bool wait(std::chrono::milliseconds time);
   void failed(const Ask& ask, const Outcome& outcome, AnswerReading& reading, const Result<ApiAnswer>& answer);
+  // Once, until it has gone well or something else has failed.
+  void tell(const std::string& message);
   void note_disconnected();
 
   void on_answered(Ask::Verb verb) override;

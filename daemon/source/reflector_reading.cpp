@@ -170,7 +170,9 @@ Outcome AnswerReading::finish(const Result<ApiAnswer>& answer) {
     // A watch_list stream has one read timeout for both its parts; after the initial events its silence is no
     // fault.
     const bool quiet_watch = ask_.verb == Verb::watch_list && !initial_ && answer.error().code == Errc::timed_out;
-    outcome_.end = quiet_watch ? End::complete : End::broken;
+    // An exception came between reading and delivering: what was seen is not known to have arrived.
+    const bool thrown = begun_ && (answer.error().code == Errc::malformed || answer.error().sys_errno == ENOMEM);
+    outcome_.end = quiet_watch ? End::complete : thrown ? End::malformed : End::broken;
     return outcome_;
   }
   outcome_.retry_after = answer->retry_after;

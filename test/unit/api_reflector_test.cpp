@@ -330,3 +330,41 @@ TEST_CASE("each request is told, with its outcome") {
   CHECK_FALSE(connection.get("/api/v1/services", 1s, [](std::string_view) { return true; }));
   CHECK(status == 0);
 }
+
+TEST_CASE("what was read while memory ran out is asked for again, and it is told once") {
+  class Poor final : public EventSink {
+   public:
+    explicit Poor(EventSink& sink) : sink_(sink) {}
+    void push(std::vector<ClusterEvent> events) override {
+      for (const auto& event : events)
+        if (to_text(event) == "Upsert Service default/c" && left_ > 0) {
+          --left_;
+          throw std::bad_alloc();
+        }
+      sink_.push(std::move(events));
+    }
+
+   private:
+    EventSink& sink_;
+    std::atomic<int> left_ = 3;
+  };
+  Fixture f;
+  Poor poor(f.recorder);
+  Reflector reflector(watched_services(), f.server.access(), poor, f.recorder.warner(), hasty());
+  reflector.start();
+  CHECK(f.recorder.wait(4) == two_services);
+  // Its version has been seen when the memory is missing for it.
+  f.server.store().create(service_path(""), service("c"));
+  std::vector<std::string> texts;
+  for (std::size_t count = 4; std::count(texts.begin(), texts.end(), "Upsert Service default/c") == 0;
+       count = texts.size() + 1) {
+    texts = f.recorder.wait(count);
+    REQUIRE(texts.size() >= count);
+  }
+  CHECK_THAT(f.recorder.wait_for_warning("no memory"),
+             Catch::EndsWith(": no memory for its answer; raise the memory limit: busy (ENOMEM)"));
+  reflector.stop();
+  const auto warnings = f.recorder.warnings();
+  CHECK(std::set(warnings.begin(), warnings.end()).size() == warnings.size());
+  CHECK(warnings.size() == 2);  // of the watch, and of the list after it
+}

@@ -138,6 +138,10 @@ TEST_CASE("each thing that can be wrong is said once, with a remedy") {
        "sysctl -w"},
       {"bridge bypasses", [](auto& n, auto&, auto&) { n.bridge_calls_iptables = 0; },
        "warning sysctl: net.bridge.bridge-nf-call-iptables is 0", "=1"},
+      {"full of connections", [](auto& n, auto&, auto&) { n.connections = n.connections_max = 262144; },
+       "warning conntrack: connection tracking is full: 262144 of 262144", "nf_conntrack_max"},
+      {"nearly full of connections", [](auto& n, auto&, auto&) { n.connections = 236000, n.connections_max = 262144; },
+       "warning conntrack: connection tracking is nearly full: 236000 of 262144", "nf_conntrack_max"},
       {"IPv6 does not forward",
        [](auto& n, auto&, auto&) {
          n.ipv6_forwarding = 0;

@@ -338,6 +338,12 @@ TEST_CASE("rules are walked as the kernel walks them") {
                             "-m set --match-set FOREIGN dst"})
     CHECK(mark_of(other + set) == 0);
   CHECK(mark_of("-j KUBE-X") == 0);  // a loop ends
+  {
+    // By four rules it has 4^16 ways, and ends as well.
+    std::vector<SavedTable> tables{{"nat", {"KUBE-X"}, {{"PREROUTING", "-j KUBE-X"}}}};
+    for (int i = 0; i < 4; ++i) tables[0].rules.push_back({"KUBE-X", "-j KUBE-X"});
+    CHECK(walk_rules(Packet{}, {tables, {}, {}}, {}).matched.size() < 5000);
+  }
   CHECK(mark_of("-j MARK --set-xmark junk") == 0);
   CHECK(mark_of("") == 0);
   CHECK(short_form({"nat", "KUBE-X",

@@ -19,6 +19,7 @@
 #include "daemon/serve/ctl_resources.hpp"
 #include "daemon/source/decode.hpp"
 #include "test/fake/fake_kernel.hpp"
+#include "test/unit/no_descriptors.hpp"
 #include "test/unit/objects.hpp"
 
 using namespace ipvsd;
@@ -110,7 +111,9 @@ class Daemon {
                  [] { return std::vector{watch()}; },
                  [this](Moment now) { return health.answer(now); },
                  [] { return std::string(); }};
-  CtlServer server{path, ctl_resources(facts, questions)};
+  Metrics metrics{"test"};
+  Shortage shortage{metrics, [](const Error&) {}};
+  CtlServer server{path, ctl_resources(facts, questions), shortage};
   std::atomic<bool> ended = false;
   std::thread loop;
 };
@@ -317,7 +320,10 @@ TEST_CASE("hostile clients") {
 
 TEST_CASE("a socket in use is not taken, one that was left is") {
   const Daemon daemon({});
-  CtlServer second(daemon.path, [](const CtlRequest&) { return CtlAnswer{}; });
+  Metrics metrics("test");
+  Shortage shortage(metrics, [](const Error&) {});
+  CtlServer second(
+      daemon.path, [](const CtlRequest&) { return CtlAnswer{}; }, shortage);
   const auto taken = second.start();
   REQUIRE_FALSE(taken);
   CHECK(taken.error().code == Errc::busy);
@@ -331,12 +337,52 @@ TEST_CASE("a socket in use is not taken, one that was left is") {
     std::memcpy(address.sun_path, left.data(), left.size());
     REQUIRE(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
   }
-  CtlServer third(left, [](const CtlRequest&) { return CtlAnswer{200, "{}"}; });
+  CtlServer third(
+      left,
+      [](const CtlRequest&) {
+        return CtlAnswer{200, "{}"};
+      },
+      shortage);
   REQUIRE(third.start());
   CHECK(ctl::ask_daemon(left, "/") == "{}");
   third.stop();
   CHECK_FALSE(std::filesystem::exists(left));
   CHECK(ctl::ask_daemon(left, "/").error().code == Errc::not_found);
+}
+
+TEST_CASE("a client that finds no descriptor waits, and the threads do not run in circles") {
+  const auto path = std::filesystem::temp_directory_path() / ("ctl-test." + std::to_string(::getpid()) + ".short");
+  Metrics metrics("test");
+  std::atomic<int> told = 0;
+  Shortage shortage(metrics, [&](const Error& error) {
+    if (error.sys_errno == EMFILE && error.code == Errc::busy) ++told;
+  });
+  CtlServer server(
+      path,
+      [](const CtlRequest&) {
+        return CtlAnswer{200, "{}"};
+      },
+      shortage);
+  REQUIRE(server.start());
+  Fd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.native().size());
+  const auto began = std::chrono::steady_clock::now();
+  {
+    const NoDescriptors none;
+    REQUIRE(::connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(::send(client.get(), "GET / HTTP/1.1\r\n\r\n", 18, MSG_NOSIGNAL) == 18);
+    while (accept_failures(metrics) < 8) std::this_thread::yield();
+  }
+  std::string answer;
+  std::array<char, 4096> buffer;
+  for (ssize_t size; (size = ::recv(client.get(), buffer.data(), buffer.size(), 0)) > 0;)
+    answer.append(buffer.data(), static_cast<std::size_t>(size));
+  CHECK_THAT(answer, Catch::EndsWith("{}"));
+  const auto looks = 1 + (std::chrono::steady_clock::now() - began) / Shortage::pause;
+  CHECK(accept_failures(metrics) <= 4 * looks);
+  CHECK(told == 1);
 }
 
 TEST_CASE("questions after the end are answered by an error") {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <filesystem>
@@ -9,6 +10,7 @@
 #include <mutex>
 
 #include "daemon/source/manifest_source.hpp"
+#include "test/unit/no_descriptors.hpp"
 
 using namespace ipvsd;
 namespace fs = std::filesystem;
@@ -66,6 +68,10 @@ class Cluster final : public EventSink {
   }
   bool warns(const std::string& text) {
     return wait([&] { return warnings_.find(text) != std::string::npos; });
+  }
+  int warnings() {
+    const std::lock_guard lock(mutex_);
+    return static_cast<int>(std::count(warnings_.begin(), warnings_.end(), '\n'));
   }
 
  private:
@@ -240,4 +246,29 @@ TEST_CASE("what is no regular file is not waited on") {
   fixture.start();
   CHECK(fixture.cluster.warns("d.yaml: not a regular file"));
   CHECK(fixture.cluster.becomes(""));
+}
+
+TEST_CASE("files that change while there are no descriptors are read when there are some, and it is told once") {
+  Fixture f;
+  fs::create_directory(f.directory);
+  write(f.directory / "a.yaml", service("a", "10.0.0.1"));
+  write(f.temporary.path() / "changed", service("a", "10.0.0.2"));
+  f.start();
+  REQUIRE(f.cluster.becomes("default/a=10.0.0.1 "));
+  {
+    // The lowest that is free: what the source closes while it tries can be had again.
+    const int next = ::dup(STDERR_FILENO);
+    ::close(next);
+    const test::NoDescriptors none(next);
+    REQUIRE(::rename((f.temporary.path() / "changed").c_str(), (f.directory / "a.yaml").c_str()) == 0);
+    REQUIRE(f.cluster.warns("(EMFILE); trying again each second"));
+    // Through all the steps of opening it anew.
+    const auto watches = [&] { return f.source->status().at(0).watches; };
+    const auto before = watches();
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (watches() < before + 1 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    CHECK(watches() > before);
+  }
+  CHECK(f.cluster.becomes("default/a=10.0.0.2 "));
+  CHECK(f.cluster.warnings() == 1);
 }

@@ -59,7 +59,9 @@ struct Fixture {
   Metrics metrics{"test"};
   std::mutex mutex;
   std::vector<std::string> failures;
-  HealthCheckServer server{health, metrics, [this](const ObjectKey&, const std::string&, const std::string& why) {
+  Shortage shortage{metrics, [](const Error&) {}};
+  HealthCheckServer server{health, metrics, shortage,
+                           [this](const ObjectKey&, const std::string&, const std::string& why) {
                              const std::lock_guard lock(mutex);
                              failures.push_back(why);
                            }};

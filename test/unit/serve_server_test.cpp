@@ -7,8 +7,10 @@
 #include "daemon/serve/server.hpp"
 #include "daemon/serve/start_retry.hpp"
 #include "os/fd.hpp"
+#include "test/unit/no_descriptors.hpp"
 
 using namespace ipvsd;
+using namespace ipvsd::test;
 using namespace std::chrono_literals;
 
 namespace {
@@ -39,7 +41,8 @@ std::string exchange(Port port, const std::string& request) {
 struct HealthFixture {
   HealthState health{Moment::now()};
   Metrics metrics{"test"};
-  HealthServer server{ephemeral, health, metrics};
+  Shortage shortage{metrics, [](const Error&) {}};
+  HealthServer server{ephemeral, health, metrics, shortage};
   HealthFixture() {
     REQUIRE(server.bind());
     REQUIRE(server.start());
@@ -85,8 +88,9 @@ TEST_CASE("health by method, path and state") {
 }
 
 TEST_CASE("the metrics server") {
-  const Metrics metrics("test");
-  MetricsServer server(ephemeral, metrics, configz_json(default_config()));
+  Metrics metrics("test");
+  Shortage shortage(metrics, [](const Error&) {});
+  MetricsServer server(ephemeral, metrics, configz_json(default_config()), shortage);
   REQUIRE(server.bind());
   REQUIRE(server.start());
   httplib::Client client("127.0.0.1", server.port().number);
@@ -106,11 +110,12 @@ TEST_CASE("the metrics server") {
 }
 
 TEST_CASE("an address that another has is busy, and free again after stop") {
-  const Metrics metrics("test");
-  MetricsServer first(ephemeral, metrics, "{}");
+  Metrics metrics("test");
+  Shortage shortage(metrics, [](const Error&) {});
+  MetricsServer first(ephemeral, metrics, "{}", shortage);
   REQUIRE(first.bind());
   const SocketAddress taken{ephemeral.address, first.port()};
-  MetricsServer second(taken, metrics, "{}");
+  MetricsServer second(taken, metrics, "{}", shortage);
   // Bound but not yet started counts as well.
   const auto refused = second.bind();
   REQUIRE_FALSE(refused);
@@ -127,11 +132,12 @@ TEST_CASE("an address that another has is busy, and free again after stop") {
 }
 
 TEST_CASE("a server whose address is taken starts when it is free") {
-  const Metrics metrics("test");
-  MetricsServer first(ephemeral, metrics, "{}");
+  Metrics metrics("test");
+  Shortage shortage(metrics, [](const Error&) {});
+  MetricsServer first(ephemeral, metrics, "{}", shortage);
   REQUIRE(first.bind());
   const Port port = first.port();
-  MetricsServer second({ephemeral.address, port}, metrics, "{}");
+  MetricsServer second({ephemeral.address, port}, metrics, "{}", shortage);
   const auto start = [&]() -> Result<void> {
     if (const auto bound = second.bind(); !bound) return bound;
     return second.start();
@@ -158,8 +164,9 @@ TEST_CASE("a server whose address is taken starts when it is free") {
 }
 
 TEST_CASE("an address of no link cannot be bound") {
-  const Metrics metrics("test");
-  MetricsServer server({*IpAddress::parse("192.0.2.1"), Port{10249}}, metrics, "{}");
+  Metrics metrics("test");
+  Shortage shortage(metrics, [](const Error&) {});
+  MetricsServer server({*IpAddress::parse("192.0.2.1"), Port{10249}}, metrics, "{}", shortage);
   REQUIRE_FALSE(server.bind());
 }
 
@@ -214,16 +221,71 @@ TEST_CASE("an answer of any length that is none of a proxy's names no mode") {
 }
 
 TEST_CASE("another proxy is found by its answer") {
-  const Metrics metrics("test");
-  MetricsServer server(ephemeral, metrics, "{}");
+  Metrics metrics("test");
+  Shortage shortage(metrics, [](const Error&) {});
+  MetricsServer server(ephemeral, metrics, "{}", shortage);
   REQUIRE(server.bind());
   const SocketAddress address{ephemeral.address, server.port()};
   const std::vector<Probe> probes{{address, "/proxyMode"}};
   // In the kernel's backlog, but nobody answers.
-  CHECK(ask_probes(probes, 50ms) == address.to_string() + " accepts connections, but gives no HTTP answer");
+  CHECK(ask_probes(probes, 50ms).value() == address.to_string() + " accepts connections, but gives no HTTP answer");
   REQUIRE(server.start());
-  CHECK(ask_probes(probes, 10s) == address.to_string() + " answers (proxyMode ipvs)");
-  CHECK(ask_probes({{address, "/healthz"}}, 10s) == address.to_string() + " answers");
+  CHECK(ask_probes(probes, 10s).value() == address.to_string() + " answers (proxyMode ipvs)");
+  CHECK(ask_probes({{address, "/healthz"}}, 10s).value() == address.to_string() + " answers");
   server.stop();
-  CHECK_FALSE(ask_probes(probes));
+  CHECK_FALSE(ask_probes(probes).value());
+}
+
+TEST_CASE("a client that finds no descriptor waits, and is answered when there is one") {
+  Metrics metrics("test");
+  std::atomic<int> told = 0;
+  Shortage shortage(metrics, [&](const Error& error) {
+    if (error.sys_errno == EMFILE && error.code == Errc::busy) ++told;
+  });
+  MetricsServer server(ephemeral, metrics, "{}", shortage);
+  REQUIRE(server.bind());
+  REQUIRE(server.start());
+  const std::string request = "GET /proxyMode HTTP/1.1\r\n\r\n";
+  for (int round = 0; round < 2; ++round) {
+    // Connected from a socket that was there before.
+    const Fd client(::socket(AF_INET, SOCK_STREAM, 0));
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(server.port().number);
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const double before = accept_failures(metrics);
+    const auto began = std::chrono::steady_clock::now();
+    {
+      const NoDescriptors none;
+      REQUIRE(::connect(client.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+      REQUIRE(::send(client.get(), request.data(), request.size(), MSG_NOSIGNAL) > 0);
+      while (accept_failures(metrics) < before + 3) std::this_thread::yield();
+    }
+    std::string answer;
+    std::array<char, 4096> buffer;
+    for (ssize_t size; (size = ::recv(client.get(), buffer.data(), buffer.size(), 0)) > 0;)
+      answer.append(buffer.data(), static_cast<std::size_t>(size));
+    CHECK_THAT(answer, Catch::EndsWith("ipvs"));
+    // It did not look more often than its pause allows.
+    CHECK(accept_failures(metrics) - before <= 1 + (std::chrono::steady_clock::now() - began) / Shortage::pause);
+  }
+  CHECK(told == 1);
+}
+
+TEST_CASE("without a descriptor nothing is known about another proxy") {
+  const std::vector<Probe> probes{{{ephemeral.address, Port{1}}, "/healthz"}};
+  {
+    const NoDescriptors none;
+    const auto asked = ask_probes(probes);
+    REQUIRE_FALSE(asked);
+    CHECK(asked.error().message() == "ask 127.0.0.1:1 for another proxy: busy (EMFILE)");
+    const auto processes = proxy_processes();
+    REQUIRE_FALSE(processes);
+    CHECK(processes.error().message() == "read /proc: busy (EMFILE)");
+    CHECK_FALSE(another_proxy_beside_us(default_config()));
+    CHECK_THAT(another_proxy(default_config()).value_or(""),
+               Catch::Contains("cannot be told") && Catch::Contains("EMFILE"));
+  }
+  CHECK_FALSE(ask_probes(probes).value());
+  CHECK(proxy_processes());
 }
