@@ -79,7 +79,7 @@ Node random_node(std::mt19937& random) {
   return node;
 }
 
-// By its set entries and its endpoints; two marks that are equal in both may change places.
+// By its attributes, its set entries and its endpoints; two marks that are equal in all of them may change places.
 std::string meaning_of(const ObservedVirtualServer& found, const std::vector<SetEntry>& entries) {
   std::vector<std::string> parts;
   for (auto entry : entries)
@@ -91,10 +91,15 @@ std::string meaning_of(const ObservedVirtualServer& found, const std::vector<Set
   for (const auto& observed : found.destinations)
     parts.push_back(to_string(Operation{Verb::add, DestinationOf{{}, observed.destination}}));
   std::sort(parts.begin(), parts.end());
+  VirtualServer unmarked = found.server;
+  unmarked.key = {};
   std::string meaning(to_string(found.server.key.family()));
+  meaning += "\n" + to_string(Operation{Verb::add, unmarked});
   for (const auto& part : parts) meaning += "\n" + part;
   return meaning;
 }
+
+}  // namespace
 
 KernelState with_marks_numbered(KernelState state) {
   std::vector<std::pair<std::string, VirtualServerKey>> marked;
@@ -118,8 +123,6 @@ KernelState with_marks_numbered(KernelState state) {
   }
   return state;
 }
-
-}  // namespace
 
 void SimulatedNode::start() {
   start_unsettled();
@@ -190,6 +193,8 @@ std::string SimulatedNode::text() {
   if (!state) FAIL(state.error().message());
   return text_of(with_marks_numbered(std::move(*state)));
 }
+
+Policy plain_policy() { return {{"rr", 0}, "here"}; }
 
 Policy marking_policy() {
   auto policy = plain_policy();
