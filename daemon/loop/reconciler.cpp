@@ -16,6 +16,8 @@ constexpr std::size_t services_per_step = 128;
 constexpr std::size_t members_per_piece = 2048;
 // Between attempts to make the link and the sets anew, and to list addresses.
 constexpr std::chrono::seconds prepare_pause{1};
+// Who changes what is ours does so again and again; the metric counts, the log says it from time to time.
+constexpr std::chrono::minutes drift_report_pause{10};
 
 }  // namespace
 
@@ -171,7 +173,10 @@ void Reconciler::prepare_again(Instant now) {
     return;
   }
   prepare_error_.clear();
-  warn_(fmt::format("{} or a set had been removed and is made anew", ipvs_link_name));
+  if (now >= next_anew_report_) {
+    warn_(fmt::format("{} or a set had been removed and is made anew", ipvs_link_name));
+    next_anew_report_ = now + drift_report_pause;
+  }
   addresses_stale_ = routes_stale_ = true;
   next_prepare_ = now;
   // New sets are empty, and an empty set restricts nothing.
@@ -210,6 +215,7 @@ bool Reconciler::step(Instant now) {
   report_conflicts();
   report_wrong_families();
   report_unmarked();
+  report_drift(now);
   view_stale_ = view_stale_ || ledger_.routes().serving() != view_.routed;
   if (cluster_.touched() > 0 || view_stale_) return true;
   first_sync_done_ = true;
@@ -220,6 +226,16 @@ bool Reconciler::step(Instant now) {
     return true;
   }
   return !ledger_.settled();
+}
+
+void Reconciler::report_drift(Instant now) {
+  const auto total =
+      counters_.drift_servers + counters_.drift_addresses + counters_.drift_entries + counters_.drift_routes;
+  if (total == told_drift_ || now < next_drift_report_) return;
+  warn_(fmt::format("somebody else changed what is ours, and it is put right: {} objects since the last such line",
+                    total - told_drift_));
+  told_drift_ = total;
+  next_drift_report_ = now + drift_report_pause;
 }
 
 void Reconciler::report_conflicts() {

@@ -90,6 +90,7 @@ class Reconciler {
   void refresh_view(Instant now);
   void observe_routes(Instant now);
   void recompute(const ObjectKey& service);
+  void report_drift(Instant now);
   void report_conflicts();
   bool audit_piece(IpSet set);
   void report_wrong_families();
@@ -132,6 +133,9 @@ class Reconciler {
   std::size_t audit_seen_ = 0;   // members of that set so far
   std::size_t audit_known_ = 0;  // of these, known to be there
   Counters counters_;
+  std::uint64_t told_drift_ = 0;  // of those in counters_
+  Instant next_drift_report_{};
+  Instant next_anew_report_{};
 };
 
 }  // namespace ipvsd
