@@ -333,10 +333,12 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   LastWords rules_error;
   RulesKeeper rules(
       std::move(iptables), config.own.rules_audit_period,
-      [&, counters = std::array<CounterReading, families.size()>{}](Family family,
-                                                                    const Result<Iptables::Ensured>& ensured) mutable {
-        if (!ensured) warn(ensured.error().message() + "; will retry");
-        rules_error.set(ensured ? "" : ensured.error().message());
+      [&, counters = std::array<CounterReading, families.size()>{}, said = std::array<std::string, families.size()>{}](
+          Family family, const Result<Iptables::Ensured>& ensured) mutable {
+        const auto error = ensured ? std::string() : ensured.error().message();
+        if (std::exchange(said[static_cast<std::size_t>(family)], error) != error && !ensured)
+          warn(error + "; will retry");
+        rules_error.set(error);
         if (!ensured) metrics.restore_failed(family);
         if (!ensured || ensured->wrote) metrics.rules_written(family, ensured.has_value());
         if (ensured && ensured->wrote) spdlog::info("wrote the iptables rules ({})", to_string(family));

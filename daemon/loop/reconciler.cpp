@@ -326,10 +326,19 @@ bool Reconciler::audit_piece(IpSet set) {
       equal = audit_seen_ == audit_known_ && audit_known_ == ledger_.actual_members(set);
     }
     audit_seen_ = audit_known_ = 0;
-    if (!more) return true;  // an error is never read as absence
+    if (!more) return set_unreadable(more.error());
   }
   if (equal) return true;
-  if (const auto members = kernel_.members(set)) counters_.drift_entries += ledger_.observed(set, *members);
+  const auto members = kernel_.members(set);
+  if (!members) return set_unreadable(members.error());
+  counters_.drift_entries += ledger_.observed(set, *members);
+  return true;
+}
+
+// An error is never read as absence; that there is no such set is an answer. Without it the rules that refer to it
+// cannot be written.
+bool Reconciler::set_unreadable(const Error& error) {
+  unprepared_ = unprepared_ || error.code == Errc::not_found;
   return true;
 }
 

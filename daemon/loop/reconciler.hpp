@@ -93,6 +93,7 @@ class Reconciler {
   void report_drift(Instant now);
   void report_conflicts();
   bool audit_piece(IpSet set);
+  bool set_unreadable(const Error& error);
   void report_wrong_families();
   void report_unmarked();
   void note_written();

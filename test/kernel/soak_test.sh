@@ -1,7 +1,7 @@
 #!/bin/bash
 # A long run: Services come and go, endpoints roll, connections are open and made all the time, and things go wrong at
 # random. Every connection is accounted for, and at the end of each round the node is exactly as at the beginning.
-#   IPVSD_SOAK_SECONDS  for how long (default 80; scripts/soak.sh takes hours)
+#   IPVSD_SOAK_SECONDS  for how long (default 60; scripts/soak.sh takes hours)
 #   IPVSD_SEED          what goes wrong when (default 1)
 # The daemon is killed and restarted in the first third; the one that lives then is measured for the other two.
 set -u
@@ -10,7 +10,7 @@ cd "$(dirname "$(realpath "$0")")/../.." || exit 1
 . test/kernel/soak_faults.sh
 . test/kernel/soak_traffic.sh
 
-seconds=${IPVSD_SOAK_SECONDS:-80}
+seconds=${IPVSD_SOAK_SECONDS:-60}
 seed=${IPVSD_SEED:-1}
 RANDOM=$seed
 rounds=0

@@ -458,6 +458,19 @@ TEST_CASE("what holds addresses and entries is made anew when it was taken away"
   CHECK(node.kernel.text() == from_scratch(node.objects));
 }
 
+TEST_CASE("a set that was destroyed while nothing had to be written to it is made anew by the audit") {
+  Node1 node;
+  node.apply(cluster_ip_service("a", "10.96.0.1"));
+  node.start();
+  const auto before = node.kernel.text();
+  (void)node.kernel.unprepare();
+  (void)node.kernel.notifications();  // a set that goes is not announced
+  while (!node.reconciler->audit(16, 64)) {
+  }
+  node.settle();
+  CHECK(node.kernel.text() == before);
+}
+
 TEST_CASE("what somebody else changes again and again is put right each time, and told from time to time") {
   Node1 node;
   node.apply(cluster_ip_service("a", "10.96.0.1"));
