@@ -88,10 +88,18 @@ bool Auditor::look_at_piece(IpSet set) {
       equal = seen_ == known_ && known_ == ledger_.actual_members(set);
     }
     seen_ = known_ = 0;
-    if (!more) return true;  // an error is never read as absence
+    if (!more) return unreadable(more.error());
   }
   if (equal) return true;
-  if (const auto members = kernel_.members(set)) differences_.entries += ledger_.observed(set, *members);
+  const auto members = kernel_.members(set);
+  if (!members) return unreadable(members.error());
+  differences_.entries += ledger_.observed(set, *members);
+  return true;
+}
+
+// An error is never read as absence; that there is no such set is an answer.
+bool Auditor::unreadable(const Error& error) {
+  set_missing_ = set_missing_ || error.code == Errc::not_found;
   return true;
 }
 

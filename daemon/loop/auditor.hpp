@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "reconcile/ledger.hpp"
@@ -33,6 +34,8 @@ class Auditor {
     std::uint64_t entries = 0;
   };
   [[nodiscard]] const Differences& differences() const { return differences_; }
+  // True once after a set was not there. Without it the rules that refer to it cannot be written.
+  [[nodiscard]] bool take_set_missing() { return std::exchange(set_missing_, false); }
 
  private:
   [[nodiscard]] bool look_at_servers(std::size_t limit);
@@ -40,6 +43,7 @@ class Auditor {
   void check(const VirtualServer& listed);
   void observe(const VirtualServerKey& key);
   [[nodiscard]] bool look_at_piece(IpSet set);
+  [[nodiscard]] bool unreadable(const Error& error);
 
   Kernel& kernel_;
   Ledger& ledger_;
@@ -52,6 +56,7 @@ class Auditor {
   std::vector<VirtualServerKey> left_out_;
   bool listing_ended_ = false;
 
+  bool set_missing_ = false;
   std::size_t set_ = 0;
   std::size_t seen_ = 0;   // members of that set so far
   std::size_t known_ = 0;  // of these, known to be there

@@ -11,6 +11,8 @@ namespace {
 
 // Between attempts to make the link and the sets anew, and to list addresses.
 constexpr std::chrono::seconds prepare_pause{1};
+// Who changes what is ours does so again and again; the metric counts, the log says it from time to time.
+constexpr std::chrono::minutes drift_report_pause{10};
 
 }  // namespace
 
@@ -179,7 +181,10 @@ void Reconciler::prepare_again(Instant now) {
     return;
   }
   prepare_error_.clear();
-  warn_(fmt::format("{} or a set had been removed and is made anew", ipvs_link_name));
+  if (now >= next_anew_report_) {
+    warn_(fmt::format("{} or a set had been removed and is made anew", ipvs_link_name));
+    next_anew_report_ = now + drift_report_pause;
+  }
   addresses_stale_ = routes_stale_ = true;
   next_prepare_ = now;
   // New sets are empty, and an empty set restricts nothing.
@@ -221,6 +226,7 @@ bool Reconciler::step(Instant now) {
   report_conflicts();
   report_wrong_families();
   report_unmarked();
+  report_drift(now);
   if (computing) {
     recompute_touched(services_per_step_);
     ledger_.put_off();
@@ -235,6 +241,16 @@ bool Reconciler::step(Instant now) {
     return true;
   }
   return !ledger_.settled();
+}
+
+void Reconciler::report_drift(Instant now) {
+  const auto total =
+      counters_.drift_servers + counters_.drift_addresses + counters_.drift_entries + counters_.drift_routes;
+  if (total == told_drift_ || now < next_drift_report_) return;
+  warn_(fmt::format("somebody else changed what is ours, and it is put right: {} objects since the last such line",
+                    total - told_drift_));
+  told_drift_ = total;
+  next_drift_report_ = now + drift_report_pause;
 }
 
 void Reconciler::report_conflicts() {
@@ -304,6 +320,7 @@ bool Reconciler::audit(std::size_t servers, std::size_t sets) {
   const bool ended = auditor_.look(servers, sets);
   counters_.drift_servers += auditor_.differences().servers - before.servers;
   counters_.drift_entries += auditor_.differences().entries - before.entries;
+  unprepared_ = auditor_.take_set_missing() || unprepared_;
   if (!ended) return false;
   ++counters_.audits;
   routes_stale_ = routes_stale_ || !ledger_.routes().present().empty() || !policy_.routed_cidrs.empty();

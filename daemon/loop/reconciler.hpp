@@ -95,6 +95,7 @@ class Reconciler {
   void recompute(const ObjectKey& service);
   void recompute_touched(std::size_t limit);
   [[nodiscard]] std::optional<ObservedVirtualServer> look_at(const VirtualServerKey& key);
+  void report_drift(Instant now);
   void report_conflicts();
   void report_wrong_families();
   void report_unmarked();
@@ -134,6 +135,9 @@ class Reconciler {
   std::unordered_set<VirtualServerKey> unsettled_;  // frontends whose flows have to be looked at
   std::vector<VirtualServerKey> drain_queue_;       // still to be looked at in this round
   Counters counters_;
+  std::uint64_t told_drift_ = 0;  // of those in counters_
+  Instant next_drift_report_{};
+  Instant next_anew_report_{};
 };
 
 }  // namespace ipvsd

@@ -58,19 +58,29 @@ std::unique_ptr<Site> real_site() { return std::make_unique<RealSite>(); }
 }  // namespace
 
 TEST_CASE("once faults stop the real kernel is as desired, and what was healthy stays so meanwhile") {
+  constexpr std::uint32_t settled = 5;
+  constexpr std::size_t slack = 64 * 1024;
   std::uint64_t faults = 0;
+  std::vector<std::size_t> bytes;
   for (std::uint32_t seed = first_seed(); seed < first_seed() + histories(); ++seed) {
     const auto history = random_fault_history(seed, 100);
-    const auto outcome = carry_out(history, real_site);
+    const auto outcome = carry_out(history, real_site, policy_of(seed));
     if (!outcome.failure.empty()) {
-      const auto shortest = minimised(history, real_site);
+      const auto shortest = minimised(history, real_site, policy_of(seed));
       FAIL("IPVSD_SEED=" << seed << " IPVSD_HISTORIES=1 fails: " << outcome.failure << "\nand so does, of its "
                          << history.size() << " steps:\n"
-                         << to_text(shortest) << carry_out(shortest, real_site).failure);
+                         << to_text(shortest) << carry_out(shortest, real_site, policy_of(seed)).failure);
     }
     faults += outcome.faults;
+    bytes.push_back(bytes_in_use());
   }
-  WARN(histories() << " histories, " << faults << " faults of operations and " << netlink_faults() << " of sockets");
+  WARN(histories() << " histories, " << faults << " faults of operations and " << netlink_faults() << " of sockets, "
+                   << late_answers() << " of these late answers");
+  if (bytes.size() > settled) {
+    WARN(bytes[settled] << " bytes in use after the first, " << bytes.back() << " after the last");
+    CHECK(bytes.back() <= bytes[settled] + slack);
+  }
   CHECK(faults > 0);
   CHECK(netlink_faults() > 0);
+  if (histories() >= 10) CHECK(late_answers() > 0);
 }

@@ -4,9 +4,10 @@
 //     Greets each connection, and answers each datagram, with "NAME PEER" (the peer as seen); echoes what follows.
 //     --background: returns once all ports listen and prints the server's process id.
 //   traffic request tcp|udp|sctp ADDRESS PORT [--count N] [--source-port P] [--timeout MS] [--interval MS] [--quiet]
-//                   [--reset]
+//                   [--reset] [--failures]
 //     Prints each answer (unless quiet), then how often each NAME answered and how many requests failed. --reset: ends
-//     its connections with a RST, so that the source port can be used again at once.
+//     its connections with a RST, so that the source port can be used again at once. --failures: of the answers only
+//     those that failed, as "failed SECONDS: why", with the time when the request began, as /proc/uptime counts it.
 //   traffic hold ADDRESS PORT [--count N] [--rounds N] [--timeout MS] [--interval MS] [--reset] [--over-sctp]
 //     Opens N TCP (or SCTP) connections, prints how many each NAME took, then sends a line over each of them and checks
 //     its echo, once per interval, until SIGTERM or the given number of rounds; prints how many broke. --reset: ends
@@ -19,6 +20,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -78,7 +80,7 @@ Options parse(int argc, char** argv) {
     if (!word.starts_with("--")) {
       options.words.push_back(word);
     } else if (word == "--v6" || word == "--background" || word == "--quiet" || word == "--reset" ||
-               word == "--over-sctp") {
+               word == "--over-sctp" || word == "--failures") {
       options.values[word] = 1;
     } else {
       if (++i == argc) usage("an option lacks its value");
@@ -284,6 +286,13 @@ std::optional<std::string> ask(std::string_view protocol, const SocketAddress& p
   return answer;
 }
 
+// As /proc/uptime has it, which no change of the clock moves.
+double uptime() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+}
+
 int request(const Options& options) {
   if (options.words.size() != 4) usage("request takes a protocol, an address and a port");
   const std::string_view protocol = options.words[1];
@@ -296,11 +305,16 @@ int request(const Options& options) {
   int failed = 0;
   for (int i = 0; i < options.value("--count", 1) && stop_requested == 0; ++i) {
     if (i > 0 && interval > 0) poll(nullptr, 0, interval);
+    const double began = uptime();
     if (const auto answer = ask(protocol, peer, options.value("--source-port", 0), timeout, options.has("--reset"))) {
-      if (!options.has("--quiet")) std::printf("%s\n", answer->c_str());
+      if (!options.has("--quiet") && !options.has("--failures")) std::printf("%s\n", answer->c_str());
       ++answers[first_word(*answer)];
     } else if (stop_requested == 0) {
-      if (!options.has("--quiet")) std::printf("failed: %s\n", std::strerror(errno));
+      const int reason = errno;
+      if (options.has("--failures"))
+        std::printf("failed %.2f: %s\n", began, std::strerror(reason));
+      else if (!options.has("--quiet"))
+        std::printf("failed: %s\n", std::strerror(reason));
       ++failed;
     }
     std::fflush(stdout);

@@ -1,6 +1,7 @@
 #include "test/unit/fault_history.hpp"
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <algorithm>
 
@@ -14,22 +15,44 @@ constexpr std::size_t passes_limit = 450;  // 45 s: the longest pause between re
 // Beside what differs, what a retry or two and a change in place cost.
 constexpr std::size_t operations_limit = 2000;
 
-// A Service and its slice that no history names.
-Service steady_service() { return cluster_ip_service("steady", "10.96.99.1"); }
-EndpointSlice steady_slice() { return slice("steady", {endpoint("10.244.9.1"), endpoint("10.244.9.2")}); }
-
-VirtualServer foreign_server() {
-  VirtualServer server;
-  server.key = tcp("192.168.77.2", 8443);
-  return server;
+// Services and their slices that no history names; the second one's outside clients get a mark, where there are marks.
+constexpr std::array steady_addresses{"10.96.99.1", "10.96.99.2", "198.51.100.99"};
+std::vector<Object> steady_objects() {
+  auto edge = cluster_ip_service("steady-edge", steady_addresses[1]);
+  edge.type = ServiceType::load_balancer;
+  edge.load_balancer_ips = {ip(steady_addresses[2])};
+  edge.external_policy = TrafficPolicy::local;
+  const std::vector endpoints{endpoint("10.244.9.1"), endpoint("10.244.9.2")};
+  return {cluster_ip_service("steady", steady_addresses[0]), slice("steady", endpoints), edge,
+          slice("steady-edge", endpoints)};
 }
-DestinationOf foreign_destination() { return {foreign_server().key, {{ip("10.244.8.8"), Port{443}}}}; }
+
+// One is by a mark of those that we hand out.
+std::vector<Operation> foreign_operations() {
+  VirtualServer by_address;
+  by_address.key = tcp("192.168.77.2", 8443);
+  VirtualServer by_mark;
+  by_mark.key = {ip("0.0.0.0"), Protocol::none, Port{}, 0x3};
+  const Destination theirs{{ip("10.244.8.8"), Port{443}}};
+  return {{Verb::add, by_address},
+          {Verb::add, DestinationOf{by_address.key, theirs}},
+          {Verb::add, by_mark},
+          {Verb::add, DestinationOf{by_mark.key, theirs}}};
+}
+bool foreign(const VirtualServerKey& key) {
+  const auto all = foreign_operations();
+  return std::any_of(all.begin(), all.end(), [&](const Operation& operation) {
+    const auto* server = std::get_if<VirtualServer>(&operation.target);
+    return server != nullptr && server->key == key;
+  });
+}
 
 class FakeSite final : public Site {
  public:
   FakeSite() { kernel_.add_node_address("eth0", "192.168.77.2", 24); }
   Kernel& kernel() override { return kernel_; }
   void remove_link() override { kernel_.remove_link(); }
+  void forget() override { (void)kernel_.take_log(); }
 
  private:
   FakeKernel kernel_;
@@ -43,7 +66,10 @@ const IpAddress& address_of(const Operation& operation) {
 }
 
 bool takes_from_steady(const Operation& operation) {
-  if (address_of(operation) != ip("10.96.99.1")) return false;
+  const auto& address = address_of(operation);
+  if (std::none_of(steady_addresses.begin(), steady_addresses.end(),
+                   [&](const char* one) { return address == ip(one); }))
+    return false;
   const auto* of = std::get_if<DestinationOf>(&operation.target);
   if (of == nullptr) return operation.verb == Verb::remove;
   if (of->destination.key.address == ip("10.9.9.9")) return false;  // by a foreign hand
@@ -52,19 +78,12 @@ bool takes_from_steady(const Operation& operation) {
 
 class Run {
  public:
-  explicit Run(const MakeSite& make_site) : site_(make_site()), kernel_(site_->kernel()) {
-    for (const Operation& operation :
-         {Operation{Verb::add, foreign_server()}, Operation{Verb::add, foreign_destination()}})
+  Run(const MakeSite& make_site, Policy policy)
+      : policy_(std::move(policy)), site_(make_site()), kernel_(site_->kernel()) {
+    for (const auto& operation : foreign_operations())
       if (!site_->kernel().execute({&operation, 1}).empty()) fail_with("the kernel takes no foreign virtual server");
-    kernel_.seen = [this](const Operation& operation) {
-      ++operations_;
-      if (takes_from_steady(operation)) fail_with("taken from a healthy Service: " + to_string(operation));
-      const auto id = object_of(operation);
-      if (const auto* key = std::get_if<VirtualServerKey>(&id); key != nullptr && *key == foreign_server().key)
-        fail_with("not ours: " + to_string(operation));
-    };
-    put(steady_service());
-    put(steady_slice());
+    watch();
+    for (const auto& object : steady_objects()) put(object);
     start();
     converge();
   }
@@ -87,9 +106,13 @@ class Run {
     objects_[{kind_of(object), key_of(object)}] = object;
     if (reconciler_) reconciler_->apply(Upsert{object});
   }
+  // Looks at each operation from now on.
+  void watch();
   void start();
   void converge();
   void end();
+  // After end().
+  void again();
   [[nodiscard]] bool failed() const { return !outcome_.failure.empty(); }
   [[nodiscard]] Outcome outcome() {
     outcome_.faults = kernel_.injected();
@@ -107,9 +130,10 @@ class Run {
   [[nodiscard]] std::optional<Operation> deed(const Hand& hand, const KernelState& state);
   [[nodiscard]] std::string text() {
     auto state = site_->kernel().observe();
-    return state ? text_of(std::move(*state)) : state.error().message();
+    return state ? text_of(with_marks_numbered(std::move(*state))) : state.error().message();
   }
 
+  Policy policy_;
   std::unique_ptr<Site> site_;
   FaultyKernel kernel_;
   Objects objects_;
@@ -119,10 +143,20 @@ class Run {
   Outcome outcome_;
 };
 
+void Run::watch() {
+  kernel_.seen = [this](const Operation& operation) {
+    ++operations_;
+    if (takes_from_steady(operation)) fail_with("taken from a healthy Service: " + to_string(operation));
+    const auto id = object_of(operation);
+    if (const auto* key = std::get_if<VirtualServerKey>(&id); key != nullptr && foreign(*key))
+      fail_with("not ours: " + to_string(operation));
+  };
+}
+
 void Run::start() {
   for (int attempt = 0; attempt < 1000; ++attempt) {
     reconciler_.emplace(
-        kernel_, Policy{{"rr", 0}, "here"}, std::nullopt, 1, [](const std::string&) {}, 2);
+        kernel_, policy_, std::nullopt, 1, [](const std::string&) {}, 2);
     if (!reconciler_->start()) continue;
     for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
       reconciler_->apply(ReplaceBegin{kind});
@@ -167,17 +201,17 @@ void Run::settle() {
 void Run::compare(const std::string& when) {
   FakeKernel fresh;
   fresh.add_node_address("eth0", "192.168.77.2", 24);
-  fresh.foreign({Verb::add, foreign_server()});
-  fresh.foreign({Verb::add, foreign_destination()});
-  SimulatedNode node(fresh);
+  for (const auto& operation : foreign_operations()) fresh.foreign(operation);
+  SimulatedNode node(fresh, policy_);
   node.objects = objects_;
   node.start();
   const auto have = text();
-  const auto want = fresh.text();
+  const auto want = node.text();
   if (have != want) fail_with(fmt::format("{}\n--- wanted\n{}--- found\n{}", when, want, have));
 }
 
 void Run::converge() {
+  site_->forget();
   kernel_.calm();
   site_->calm();
   settle();
@@ -195,7 +229,7 @@ void Run::converge() {
 std::optional<Operation> Run::deed(const Hand& hand, const KernelState& state) {
   const auto pick = [&](const auto& from) { return from[hand.choice % from.size()]; };
   std::vector<ObservedVirtualServer> servers = state.servers;
-  std::erase_if(servers, [](const auto& found) { return found.server.key == foreign_server().key; });
+  std::erase_if(servers, [](const auto& found) { return foreign(found.server.key); });
   switch (hand.what) {
     case Hand::What::removes_server:
       if (!servers.empty()) return Operation{Verb::remove, pick(servers).server};
@@ -215,7 +249,8 @@ std::optional<Operation> Run::deed(const Hand& hand, const KernelState& state) {
       // The others say what is ours: without them, and a daemon, it is nobody's.
       std::vector<SetEntry> entries = state.entries;
       std::erase_if(entries, [](const SetEntry& entry) {
-        return entry.set.kind != SetKind::cluster_ip && entry.set.kind != SetKind::loop_back;
+        return entry.set.kind != SetKind::cluster_ip && entry.set.kind != SetKind::loop_back &&
+               entry.set.kind != SetKind::outside;
       });
       if (!entries.empty()) return Operation{Verb::remove, pick(entries)};
       break;
@@ -248,12 +283,21 @@ void Run::end() {
   converge();
   if (failed()) return;
   const auto size = reconciler_->ledger().actual_size();
-  const bool empty = size.addresses == 0 && size.entries == 0 && size.services == 0 && size.servers <= 1;
-  if (!empty || reconciler_->ledger().server_count() > 1 || !reconciler_->retries().entries().empty())
+  const std::size_t foreign_servers = foreign_operations().size() / 2;
+  const bool empty = size.addresses == 0 && size.entries == 0 && size.services == 0 && size.servers <= foreign_servers;
+  if (!empty || reconciler_->ledger().server_count() > foreign_servers || !reconciler_->retries().entries().empty())
     fail_with("the daemon remembers what is gone");
 }
 
+void Run::again() {
+  watch();
+  for (const auto& object : steady_objects()) put(object);
+  converge();
+}
+
 }  // namespace
+
+std::size_t bytes_in_use() { return ::mallinfo2().uordblks; }
 
 std::unique_ptr<Site> fake_site() { return std::make_unique<FakeSite>(); }
 
@@ -308,8 +352,10 @@ std::string to_text(const History& history) {
   return text;
 }
 
-Outcome carry_out(const History& history, const MakeSite& make_site) {
-  Run run(make_site);
+Policy policy_of(std::uint32_t seed) { return seed % 2 == 0 ? marking_policy() : plain_policy(); }
+
+Outcome carry_out(const History& history, const MakeSite& make_site, const Policy& policy) {
+  Run run(make_site, policy);
   for (const auto& step : history) {
     if (run.failed()) return run.outcome();
     std::visit(run, step);
@@ -318,8 +364,22 @@ Outcome carry_out(const History& history, const MakeSite& make_site) {
   return run.outcome();
 }
 
-History minimised(History history, const MakeSite& make_site) {
-  const auto fails = [&](const History& shorter) { return !carry_out(shorter, make_site).failure.empty(); };
+Lives live_through(const History& history, int times, const MakeSite& make_site, const Policy& policy) {
+  Run run(make_site, policy);
+  Lives lives;
+  for (int life = 0; life < times && !run.failed(); ++life) {
+    if (life > 0) run.again();
+    for (const auto& step : history)
+      if (!run.failed() && !std::holds_alternative<Restart>(step)) std::visit(run, step);
+    if (!run.failed()) run.end();
+    lives.bytes.push_back(bytes_in_use());
+  }
+  lives.outcome = run.outcome();
+  return lives;
+}
+
+History minimised(History history, const MakeSite& make_site, const Policy& policy) {
+  const auto fails = [&](const History& shorter) { return !carry_out(shorter, make_site, policy).failure.empty(); };
   for (std::size_t piece = std::max<std::size_t>(history.size() / 2, 1);; piece /= 2) {
     for (std::size_t at = 0; at < history.size();) {
       History shorter = history;

@@ -50,6 +50,8 @@ struct Site {
   // Faults of its own, below those of FaultyKernel.
   virtual void trouble(std::uint32_t, unsigned) {}
   virtual void calm() {}
+  // What it keeps for tests and nobody asks for.
+  virtual void forget() {}
 };
 using MakeSite = std::function<std::unique_ptr<Site>()>;
 [[nodiscard]] std::unique_ptr<Site> fake_site();
@@ -61,11 +63,24 @@ struct Outcome {
   std::size_t most_operations = 0;  // likewise
 };
 // What must hold: after each Calm, within bounds, the kernel is what a computation from scratch says, and the foreign
-// virtual server in it too; nobody touches that one, ever; and a Service that nothing happens to loses nothing,
-// whatever the faults. In the end, when all objects go, nothing is left, in the kernel or in the daemon.
-[[nodiscard]] Outcome carry_out(const History& history, const MakeSite& make_site = fake_site);
+// virtual servers in it too; nobody touches these, ever; and a Service that nothing happens to loses nothing, whatever
+// the faults. In the end, when all objects go, nothing is left, in the kernel or in the daemon.
+[[nodiscard]] Outcome carry_out(const History& history, const MakeSite& make_site, const Policy& policy);
+// Every other history is of a node that knows who is outside.
+[[nodiscard]] Policy policy_of(std::uint32_t seed);
+
+// One daemon lives through the same history so many times, without its restarts; the bytes that the process has in use
+// when all objects are gone, after each. What must hold is checked too, and is a failure of the last outcome.
+struct Lives {
+  Outcome outcome;
+  std::vector<std::size_t> bytes;
+};
+[[nodiscard]] Lives live_through(const History& history, int times, const MakeSite& make_site, const Policy& policy);
 
 // The shortest history found, by leaving steps out, that still fails.
-[[nodiscard]] History minimised(History history, const MakeSite& make_site = fake_site);
+[[nodiscard]] History minimised(History history, const MakeSite& make_site, const Policy& policy);
+
+// Bytes that this process has from malloc() and not given back; 0 where a sanitizer does that.
+[[nodiscard]] std::size_t bytes_in_use();
 
 }  // namespace ipvsd::test

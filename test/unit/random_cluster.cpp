@@ -98,6 +98,8 @@ std::string meaning_of(const ObservedVirtualServer& found, const std::vector<Set
   return meaning;
 }
 
+}  // namespace
+
 KernelState with_marks_numbered(KernelState state) {
   std::vector<std::pair<std::string, VirtualServerKey>> marked;
   for (const auto& found : state.servers)
@@ -120,8 +122,6 @@ KernelState with_marks_numbered(KernelState state) {
   }
   return state;
 }
-
-}  // namespace
 
 void SimulatedNode::start() {
   start_unsettled();
@@ -193,6 +193,8 @@ std::string SimulatedNode::text() {
   if (!state) FAIL(state.error().message());
   return text_of(with_marks_numbered(std::move(*state)));
 }
+
+Policy plain_policy() { return {{"rr", 0}, "here"}; }
 
 Policy marking_policy() {
   auto policy = plain_policy();

@@ -12,7 +12,7 @@
 namespace ipvsd::test {
 
 // Node "here" without a local detector; and with one, so that outside clients get marks.
-[[nodiscard]] inline Policy plain_policy() { return {{"rr", 0}, "here"}; }
+[[nodiscard]] Policy plain_policy();
 [[nodiscard]] Policy marking_policy();
 
 using Objects = std::map<std::pair<Kind, ObjectKey>, Object>;
@@ -44,6 +44,9 @@ class SimulatedNode {
  private:
   Kernel& kernel_;
 };
+
+// Marks become numbers in the order of what they stand for.
+[[nodiscard]] KernelState with_marks_numbered(KernelState state);
 
 // One change: `object` appears as it is now, or goes.
 struct Change {

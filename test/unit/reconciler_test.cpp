@@ -463,6 +463,51 @@ TEST_CASE("what holds addresses and entries is made anew when it was taken away"
   CHECK(node.kernel.text() == from_scratch(node.objects));
 }
 
+TEST_CASE("a set that was destroyed while nothing had to be written to it is made anew by the audit") {
+  Node1 node;
+  node.apply(cluster_ip_service("a", "10.96.0.1"));
+  node.start();
+  const auto before = node.kernel.text();
+  (void)node.kernel.unprepare();
+  (void)node.kernel.notifications();  // a set that goes is not announced
+  while (!node.reconciler->audit(16, 64)) {
+  }
+  node.settle();
+  CHECK(node.kernel.text() == before);
+}
+
+TEST_CASE("what somebody else changes again and again is put right each time, and told from time to time") {
+  Node1 node;
+  node.apply(cluster_ip_service("a", "10.96.0.1"));
+  node.start();
+  node.log.clear();
+  const auto lines = [&](const char* part) {
+    return std::count_if(node.log.begin(), node.log.end(),
+                         [&](const std::string& line) { return line.find(part) != std::string::npos; });
+  };
+  VirtualServer server;
+  server.key = tcp("10.96.0.1");
+  const auto before = node.kernel.text();
+  for (int second = 0; second < 300; ++second) {
+    node.kernel.foreign({Verb::remove, server});
+    while (!node.reconciler->audit(16, 64)) {
+    }
+    node.kernel.remove_link();
+    node.settle();
+    REQUIRE(node.kernel.text() == before);
+    node.now += std::chrono::seconds(1);
+  }
+  CHECK(node.reconciler->counters().drift_servers == 300);
+  CHECK(lines("somebody else changed what is ours, and it is put right: ") == 1);
+  CHECK(lines("made anew") == 1);
+
+  node.now += std::chrono::minutes(10);
+  node.kernel.remove_link();
+  node.settle();
+  CHECK(lines("somebody else changed what is ours") == 2);
+  CHECK(lines("made anew") == 2);
+}
+
 TEST_CASE("the audit finds what nobody announced") {
   Node1 node;
   node.apply(cluster_ip_service("a", "10.96.0.1"));
