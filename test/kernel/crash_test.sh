@@ -11,13 +11,13 @@
 #     restore         iptables-restore alone, from one set of rules to another
 #   SCENARIO-tree     kills the iptables programs with it, and at each of their calls too; otherwise they live on
 #
-# IPVSD_KILLS: how many calls each way are tried, spread over all there are (default 2); "all": each one, which takes
+# IPVSD_KILLS: how many calls each way are tried, spread over all there are (default 1); "all": each one, which takes
 # hours; "/N": every Nth. IPVSD_SEED says which ones. A failure names the call: IPVSD_KILLS=@CALL tries that one.
 set -u
 cd "$(dirname "$(realpath "$0")")/../.." || exit 1
 . test/kernel/lib.sh
 
-kills=${IPVSD_KILLS:-2}
+kills=${IPVSD_KILLS:-1}
 RANDOM=${IPVSD_SEED:-1}
 kill_at=$PWD/build/test/kernel/kill_at
 [ $# -gt 0 ] || set -- restore start-cleanup-tree change drain switch
