@@ -97,7 +97,7 @@ class Waiting {
     changed_.notify_one();
     return true;
   }
-  // Invalid after close().
+  // Invalid after close(), when none is left.
   Fd pop() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return closed_ || !connections_.empty(); });
@@ -133,7 +133,7 @@ HttpAnswer not_found_answer() { return {404, "text/plain; charset=utf-8", "404 p
 
 class Listener::Server final : public httplib::Server {
  public:
-  Server(Responder responder, Shortage& shortage) : shortage_(shortage), stop_fd_(::eventfd(0, EFD_CLOEXEC)) {
+  Server(Responder responder, Shortage& shortage) : shortage_(shortage) {
     set_socket_options([](socket_t socket) {
       const int on = 1;
       ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -154,15 +154,19 @@ class Listener::Server final : public httplib::Server {
   }
   ~Server() override { end(); }
 
-  // False if there are no threads to be had; then it is not bound any more.
+  // False if there are no threads to be had, or no descriptor; then it is not bound any more.
   [[nodiscard]] bool run() {
+    stop_fd_ = Fd(::eventfd(0, EFD_CLOEXEC));
+    if (!stop_fd_) {
+      end();
+      return false;
+    }
+    waiting_ = std::make_unique<Waiting>();
     try {
       for (std::size_t i = 0; i < worker_count; ++i) threads_.emplace_back([this] { work(); });
       threads_.emplace_back([this] { accept(); });
     } catch (const std::system_error&) {
       end();
-      stop_fd_ = Fd(::eventfd(0, EFD_CLOEXEC));
-      waiting_ = std::make_unique<Waiting>();
       return false;
     }
     return true;
