@@ -114,6 +114,11 @@ Result<void> CtlServer::start() {
     return bound;
   }
   stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!stop_) {
+    const int error = errno;
+    listening_ = Fd();
+    return fail_errno(error, fmt::format("ctl socket {}: no eventfd", path_));
+  }
   try {
     for (std::size_t i = 0; i < thread_count; ++i) threads_.emplace_back([this] { serve(); });
   } catch (const std::system_error&) {
