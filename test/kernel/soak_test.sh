@@ -98,7 +98,18 @@ sample_process() {
     "$(ipvsadm -Sn | wc -l) $(ipset save | grep -c '^add') $(ls "/proc/$pid/task" | wc -l)" >>"$samples_file"
 }
 
+# What is known of connections that wait for an answer.
+stuck() {
+  local port
+  in_pod client ss -Htnoi
+  for port in $(in_pod client ss -Htno | awk '/timer:\(on/ { sub(/.*:/, "", $4); print $4 }' | head -n 5); do
+    echo "port $port:"
+    grep -i " $(printf %04X "$port") " /proc/net/ip_vs_conn
+    grep -E "[sd]port=$port " /proc/net/nf_conntrack
+  done
+}
 fail_round() {
+  stuck | tail -n 30
   echo "round $rounds, seed $seed, after $(elapsed) s: $*"
   return 1
 }
