@@ -117,15 +117,17 @@ void withstands(Port port, std::size_t limit) {
 TEST_CASE("a thousand slow clients of the health server") {
   HealthState health(Moment::now());
   Metrics metrics("test");
-  HealthServer server({loopback, Port{}}, health, metrics);
+  Shortage shortage(metrics, [](const Error&) {});
+  HealthServer server({loopback, Port{}}, health, metrics, shortage);
   REQUIRE(server.bind());
   REQUIRE(server.start());
   withstands(server.port(), 256);
 }
 
 TEST_CASE("a thousand slow clients of the metrics server do not keep it from scrapes") {
-  const Metrics metrics("test");
-  MetricsServer server({loopback, Port{}}, metrics, configz_json(default_config()));
+  Metrics metrics("test");
+  Shortage shortage(metrics, [](const Error&) {});
+  MetricsServer server({loopback, Port{}}, metrics, configz_json(default_config()), shortage);
   REQUIRE(server.bind());
   REQUIRE(server.start());
   allow_descriptors();
@@ -139,7 +141,8 @@ TEST_CASE("a thousand slow clients of the metrics server do not keep it from scr
 TEST_CASE("a thousand slow clients of a Service's health check") {
   HealthState health(Moment::now());
   Metrics metrics("test");
-  HealthCheckServer server(health, metrics, [](const ObjectKey&, const std::string&, const std::string&) {});
+  Shortage shortage(metrics, [](const Error&) {});
+  HealthCheckServer server(health, metrics, shortage, [](const ObjectKey&, const std::string&, const std::string&) {});
   REQUIRE(server.start());
   // A port that nobody has at this moment.
   Port port;
