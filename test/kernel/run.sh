@@ -20,7 +20,7 @@ for test in json.load(sys.stdin):
   for script in test/kernel/*_test.sh; do
     [ -e "$script" ] && printf '%s\t%q\n' "$(basename "$script" .sh)" "$script" >>"$list"
   done
-  scripts/vm -m 2048M -t 3600 test/kernel/run.sh --inside "$list" "$@"
+  scripts/vm -m 2048M -t 4500 test/kernel/run.sh --inside "$list" "$@"
   exit
 fi
 
