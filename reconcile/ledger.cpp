@@ -136,7 +136,8 @@ void Ledger::take_out(const Owner& owner) {
   if (put_off_.empty()) return;
   const auto take = [this](auto& rows, const auto& keys) {
     for (const auto& key : keys)
-      if (const auto entry = rows.find(key); entry != rows.end() && entry->second.waits == Waits::later) touch(*entry);
+      if (const auto entry = rows.find(key); entry != rows.end() && entry->second.waits == Waits::later)
+        this->touch(*entry);
   };
   take(servers_, owner.servers);
   take(addresses_, owner.addresses);
