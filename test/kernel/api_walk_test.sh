@@ -298,6 +298,7 @@ check "SIGTERM ends it" ends
 # --- older servers, slow servers, and inside a cluster ----------------------------------------------------------------
 
 sed "s/token: .*/token: $token/" "$tls/kubeconfig" >"$tls/current"
+chmod 600 "$tls/current"
 must "no WatchList, and the server says so" control 'watchlist?mode=refuse'
 since invalid sendInitialEvents 422
 since lists '[?&]limit=500&resourceVersion=0'
