@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <httplib.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <charconv>
@@ -73,6 +74,11 @@ UiServer::UiServer(UiSource source, std::string token) : server_(std::make_uniqu
   server.token = std::move(token);
   auto& http = server.http;
   http.new_task_queue = [] { return new httplib::ThreadPool(4); };
+  // Not httplib's SO_REUSEPORT: a second page would share the port with the first, and answer half of what it is asked.
+  http.set_socket_options([](socket_t socket) {
+    const int on = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  });
   http.set_payload_max_length(1024);
   http.set_read_timeout(5);
   http.set_write_timeout(10);

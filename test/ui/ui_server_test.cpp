@@ -96,3 +96,13 @@ TEST_CASE("places and hosts") {
   CHECK(make_token().value().size() == 32);
   CHECK(make_token().value() != make_token().value());
 }
+
+TEST_CASE("a port that another page has is not shared with it") {
+  UiServer first({}, "");
+  const auto port = first.bind({"127.0.0.1", 0});
+  REQUIRE(port);
+  UiServer second({}, "");
+  const auto refused = second.bind({"127.0.0.1", *port});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().message().find("say another with --listen") != std::string::npos);
+}
