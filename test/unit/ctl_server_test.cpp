@@ -351,6 +351,7 @@ TEST_CASE("a socket in use is not taken, one that was left is") {
 }
 
 TEST_CASE("a client that finds no descriptor waits, and the threads do not run in circles") {
+  if (!NoDescriptors::possible) return;
   const auto path = std::filesystem::temp_directory_path() / ("ctl-test." + std::to_string(::getpid()) + ".short");
   Metrics metrics("test");
   std::atomic<int> told = 0;
