@@ -54,7 +54,9 @@ entry_added() { ipset add KUBE-CLUSTER-IP 10.96.79.9,tcp:99; }
 server_added() { ipvsadm -A -t 192.168.77.2:9443 && ipvsadm -D -t 192.168.77.2:9443; }
 
 harmless_fault() {
-  local some=(stopped_a_while restore_killed lock_held weight_changed scheduler_changed entry_added server_added backend_dies)
+  local some=(stopped_a_while restore_killed lock_held weight_changed scheduler_changed entry_added server_added)
+  # Not in the sample of the suites: docs/reliability.md says what is not explained about it.
+  [ "$seconds" -gt 60 ] && some+=(backend_dies)
   [ $kills = yes ] && some+=(killed restarted twice_killed killed)
   fault=${some[RANDOM % ${#some[@]}]}
   harmless=$((harmless + 1))
