@@ -86,6 +86,7 @@ void change(const Options& options) {
   DirectSink sink(reconciler);
   read_lists(options.directory, sink);
   settle(reconciler, kernel);
+  reconciler.note_changes_since({});
 
   const Fd done(::eventfd(0, EFD_CLOEXEC));
   Clock::time_point end;

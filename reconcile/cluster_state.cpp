@@ -63,7 +63,7 @@ void ClusterState::upsert(EndpointSlice slice) {
 }
 
 void ClusterState::note_trigger(const EndpointSlice& slice, const std::optional<TriggerTime>& triggered) {
-  if (!triggered || slice.ignored || slice.service.empty()) return;
+  if (!triggered || *triggered <= noted_since_ || slice.ignored || slice.service.empty()) return;
   auto& triggers = triggers_[owner_of(slice)];
   if (triggers.size() < trigger_limit) triggers.push_back({slice.family, *triggered});
 }

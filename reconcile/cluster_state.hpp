@@ -34,9 +34,7 @@ class ClusterState {
   // those that changed after they had been taken before, so that nobody waits behind a cold start or a change of the
   // node.
   [[nodiscard]] std::optional<ObjectKey> take_touched();
-  [[nodiscard]] std::size_t touched() const { return pressing() + queue_.size(); }
-  // Of these, those that go before the others.
-  [[nodiscard]] std::size_t pressing() const { return urgent_.size() + changed_.size(); }
+  [[nodiscard]] std::size_t touched() const { return urgent_.size() + changed_.size() + queue_.size(); }
   // After a change of the node, everything.
   void touch_all();
   // One, if it is known.
@@ -48,6 +46,8 @@ class ClusterState {
     Family family;
     TriggerTime time;
   };
+  // Changes that began earlier are not noted; without a call, none. What a first list tells of is mostly long past.
+  void note_changes_since(TriggerTime since) { noted_since_ = since; }
   // When the changes of the Service's slices began, where they say so.
   [[nodiscard]] std::vector<Trigger> take_triggers(const ObjectKey& service);
   // Services that differ, and effective changes of slices.
@@ -111,6 +111,7 @@ class ClusterState {
   std::array<std::uint32_t, 3> generations_{};
   std::array<bool, 3> listed_{};
 
+  TriggerTime noted_since_ = TriggerTime::max();
   std::unordered_map<ObjectKey, std::vector<Trigger>> triggers_;  // by Service
   std::unordered_set<ObjectKey> changed_services_;
   std::size_t changed_slices_ = 0;

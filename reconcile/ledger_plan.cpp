@@ -1,5 +1,6 @@
 // The difference between the two sides of the ledger, as a plan.
 #include <algorithm>
+#include <tuple>
 
 #include "reconcile/ledger.hpp"
 #include "reconcile/ownership.hpp"
@@ -91,7 +92,7 @@ void Ledger::plan(Plan& plan) {
   // By set, in the order of set_order(): entries of one set travel together.
   const auto place = [](const Operation& operation) {
     const IpSet& set = std::get<SetEntry>(operation.target).set;
-    return std::pair(set_order(set.kind).rank, set.family);
+    return std::tuple(set_order(set.kind).rank, set.family, set.kind);
   };
   for (const auto phase : {Phase::restrict_, Phase::admit})
     std::stable_sort(plan[phase].begin(), plan[phase].end(),

@@ -32,7 +32,10 @@ void count(const ClusterEvent& event, Metrics& metrics) {
 
 }  // namespace
 
-Loop::Loop(Parts parts, Options options) : parts_(parts), options_(options), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+Loop::Loop(Parts parts, Options options) : parts_(parts), options_(options), epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+  // What began before this process did is no measure of it.
+  parts_.reconciler.note_changes_since(parts_.health.started().wall);
+}
 
 Result<void> Loop::watch(int fd) {
   epoll_event event{};
@@ -150,9 +153,7 @@ void Loop::publish() {
 
   const auto wall = std::chrono::system_clock::now();
   for (const auto& [family, began] : reconciler.take_written())
-    // What began before this process did is no measure of it.
-    if (began > parts_.health.started().wall)
-      parts_.metrics.network_programming_duration(family, std::max(wall - began, std::chrono::nanoseconds(0)));
+    parts_.metrics.network_programming_duration(family, std::max(wall - began, std::chrono::nanoseconds(0)));
   for (const auto family : families) {
     const auto without = reconciler.local().without(family);
     parts_.metrics.set_no_local_endpoints(family, without.internal, without.external);

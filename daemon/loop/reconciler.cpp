@@ -138,8 +138,8 @@ void Reconciler::recompute(const ObjectKey& key) {
   waiting.insert(waiting.end(), triggers.begin(), triggers.end());
 }
 
-void Reconciler::recompute_touched(std::size_t limit) {
-  for (; limit > 0; --limit) {
+void Reconciler::recompute_touched() {
+  for (std::size_t i = 0; i < services_per_step_; ++i) {
     const auto key = cluster_.take_touched();
     if (!key) return;
     recompute(*key);
@@ -209,11 +209,14 @@ bool Reconciler::step(Instant now) {
     cluster_.order_by_age();
     uncomputed_ = cluster_.touched();
   }
-  // At the first look all Services are computed before the first of them is written, but for what everybody waits for:
-  // then the kernel need not wait for us in between.
+  // At the first look all Services are computed before the first of them is written: then the kernel need not wait for
+  // us in between.
   const bool computing = uncomputed_ > services_per_step_;
-  recompute_touched(computing ? std::min(cluster_.pressing(), services_per_step_) : services_per_step_);
-  if (!computing) ledger_.take_up();
+  recompute_touched();
+  if (computing)
+    ledger_.put_off();
+  else
+    ledger_.take_up();
   const auto due = retries_.take_due(now);
   for (const auto& id : due) ledger_.touch(id);
   if (!due.empty())
@@ -227,10 +230,6 @@ bool Reconciler::step(Instant now) {
   report_wrong_families();
   report_unmarked();
   report_drift(now);
-  if (computing) {
-    recompute_touched(services_per_step_);
-    ledger_.put_off();
-  }
   view_stale_ = view_stale_ || ledger_.routes().serving() != view_.routed;
   if (cluster_.touched() > 0 || ledger_.has_put_off() || view_stale_) return true;
   first_sync_done_ = true;

@@ -66,6 +66,7 @@ class Reconciler {
   [[nodiscard]] std::vector<ServiceNotice> take_notices() { return std::exchange(notices_, {}); }
   // Changes of slices that are in the kernel now, by the time at which they began.
   [[nodiscard]] std::vector<ClusterState::Trigger> take_written() { return std::exchange(written_, {}); }
+  void note_changes_since(ClusterState::TriggerTime since) { cluster_.note_changes_since(since); }
   void forget_changes() { cluster_.forget_changes(); }
   [[nodiscard]] const LocalSummary& local() const { return local_; }
 
@@ -93,7 +94,7 @@ class Reconciler {
   void refresh_view(Instant now);
   void observe_routes(Instant now);
   void recompute(const ObjectKey& service);
-  void recompute_touched(std::size_t limit);
+  void recompute_touched();
   [[nodiscard]] std::optional<ObservedVirtualServer> look_at(const VirtualServerKey& key);
   void report_drift(Instant now);
   void report_conflicts();

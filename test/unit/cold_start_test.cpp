@@ -57,15 +57,15 @@ TEST_CASE("at a start all Services are computed before the first is written, and
   CHECK(node.kernel.text() == from_scratch(node.objects));
 }
 
-TEST_CASE("what the cluster itself needs does not wait for the others") {
+TEST_CASE("what the cluster itself needs is in the first piece") {
   Node3 node;
   auto dns = cluster_ip_service("kube-dns", "10.96.0.100");
   dns.key.ns = "kube-system";
   node.apply(dns);
   node.list(9);
-  REQUIRE(node.step());
+  while (node.kernel.calls == 0) REQUIRE(node.step());
   CHECK(node.kernel.text().find("10.96.0.100:80/TCP") != std::string::npos);
-  CHECK(node.written(9) == 0);
+  CHECK(node.written(9) < 9);
 }
 
 TEST_CASE("a Service that changes while the rest is written goes first, and as a whole") {

@@ -572,7 +572,7 @@ TEST_CASE("the time of a change counts when all of the Service is written, once"
   Node1 node;
   node.apply(cluster_ip_service("web", "10.96.0.1"));
   node.start();
-  (void)node.reconciler->take_written();
+  node.reconciler->note_changes_since({});
   bool faulty = true;
   node.kernel.fault = [&](const Operation& operation) -> std::optional<FakeKernel::Fault> {
     if (!faulty || !std::holds_alternative<DestinationOf>(operation.target)) return {};
