@@ -11,13 +11,6 @@ using namespace ipvsd::test;
 
 namespace {
 
-class Node2 : public SimulatedNode {
- public:
-  Node2() : SimulatedNode(kernel) { kernel.add_node_address("eth0", "192.168.77.2", 24); }
-
-  FakeKernel kernel;
-};
-
 // Reads as the fake kernel does, but for what a test leaves out or lets fail.
 class Forgetful final : public ForwardingKernel {
  public:
@@ -49,7 +42,7 @@ class Forgetful final : public ForwardingKernel {
 }  // namespace
 
 TEST_CASE("an address that was there before it was wanted goes with its Service") {
-  Node2 node;
+  FakeNode node;
   (void)node.kernel.prepare();
   node.kernel.foreign({Verb::add, BoundAddress{ip("10.96.0.1")}});
   node.apply(cluster_ip_service("web", "10.96.0.1"));
@@ -110,7 +103,7 @@ TEST_CASE("routes that could not be listed are listed again, without anything el
 }
 
 TEST_CASE("a virtual server of which it is not known whether it came to be is forgotten when it did not") {
-  Node2 node;
+  FakeNode node;
   node.start();
   node.kernel.fault = [](const Operation& operation) -> std::optional<FakeKernel::Fault> {
     if (!std::holds_alternative<VirtualServer>(operation.target)) return {};
@@ -125,7 +118,7 @@ TEST_CASE("a virtual server of which it is not known whether it came to be is fo
 }
 
 TEST_CASE("what says that a virtual server is ours stays until it is gone, whatever else failed before") {
-  Node2 node;
+  FakeNode node;
   node.apply(cluster_ip_service("web", "10.96.0.1"));
   node.start();
   // What comes before its end fails, so that this waits; then the daemon is killed.
@@ -181,7 +174,7 @@ TEST_CASE("a virtual server that the dump at the start left out is found by its 
 }
 
 TEST_CASE("a Service that goes before the first view is complete does not take the proof of ownership along") {
-  Node2 node;
+  FakeNode node;
   auto service = cluster_ip_service("a1", "10.96.0.1");
   service.ports.push_back({"dns", Protocol::udp, Port{53}, {}});
   node.apply(service);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "daemon/loop/reconciler.hpp"
+#include "test/fake/fake_kernel.hpp"
 
 namespace ipvsd::test {
 
@@ -47,6 +48,16 @@ class SimulatedNode {
 
 // Marks become numbers in the order of what they stand for.
 [[nodiscard]] KernelState with_marks_numbered(KernelState state);
+
+// One with the address 192.168.77.2, on a kernel of its own.
+class FakeNode : public SimulatedNode {
+ public:
+  explicit FakeNode(Policy its_policy = plain_policy()) : SimulatedNode(kernel, std::move(its_policy)) {
+    kernel.add_node_address("eth0", "192.168.77.2", 24);
+  }
+
+  FakeKernel kernel;
+};
 
 // One change: `object` appears as it is now, or goes.
 struct Change {

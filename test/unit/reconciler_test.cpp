@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <random>
-#include <sstream>
 
 #include "daemon/loop/reconciler.hpp"
 #include "test/fake/fake_kernel.hpp"
@@ -14,15 +13,6 @@ using namespace ipvsd;
 using namespace ipvsd::test;
 
 namespace {
-
-class Node1 : public SimulatedNode {
- public:
-  explicit Node1(const Policy& its_policy = plain_policy()) : SimulatedNode(kernel, its_policy) {
-    kernel.add_node_address("eth0", "192.168.77.2", 24);
-  }
-
-  FakeKernel kernel;
-};
 
 // Which mark each frontend's outside clients get.
 std::vector<SetEntry> led_outside(Kernel& kernel) {
@@ -38,7 +28,7 @@ TEST_CASE("any history ends where a fresh start with the final objects ends") {
   for (std::uint32_t seed = first_seed(); seed < first_seed() + 1000; ++seed) {
     INFO("seed " << seed);
     std::mt19937 random(seed);
-    Node1 node;
+    FakeNode node;
     node.services_per_step = 1 + seed % 4;
     random_history(node, random, 10);
     node.start();
@@ -52,7 +42,7 @@ TEST_CASE("faults delay, and change nothing in the end") {
   for (std::uint32_t seed = first_seed(); seed < first_seed() + 1000; ++seed) {
     INFO("seed " << seed);
     std::mt19937 random(seed);
-    Node1 node;
+    FakeNode node;
     node.services_per_step = 1 + seed % 4;
     node.start();
     bool faulty = true;
@@ -76,7 +66,7 @@ TEST_CASE("a restart at any moment loses nothing and rewrites nothing") {
   for (std::uint32_t seed = first_seed(); seed < first_seed() + 1000; ++seed) {
     INFO("seed " << seed);
     std::mt19937 random(seed);
-    Node1 node;
+    FakeNode node;
     node.services_per_step = 1 + seed % 4;
     node.start();
     random_history(node, random, 30);
@@ -101,7 +91,7 @@ TEST_CASE("with marks for outside clients, too: any history, faults and a restar
   for (std::uint32_t seed = first_seed(); seed < first_seed() + 1000; ++seed) {
     INFO("seed " << seed);
     std::mt19937 random(seed);
-    Node1 node(policy);
+    FakeNode node(policy);
     node.services_per_step = 1 + seed % 4;
     node.start();
     bool faulty = random() % 2 == 0;
@@ -130,192 +120,8 @@ TEST_CASE("with marks for outside clients, too: any history, faults and a restar
   CHECK(any_mark);
 }
 
-namespace {
-
-// Restarts the daemon with these Service CIDRs routed.
-void restart(Node1& node, const std::vector<std::string>& cidrs) {
-  node.reconciler.reset();
-  node.policy.routed_cidrs.clear();
-  for (const auto& cidr : cidrs) node.policy.routed_cidrs.push_back(*Cidr::parse(cidr));
-  (void)node.kernel.take_log();
-  node.start();
-}
-
-std::vector<std::string> address_lines(const Node1& node) {
-  std::vector<std::string> lines;
-  std::istringstream text(node.kernel.text());
-  for (std::string line; std::getline(text, line);)
-    if (line.starts_with("address ") || line.starts_with("local route ")) lines.push_back(line);
-  return lines;
-}
-
-// The place of an operation among those that were executed; npos if it was not.
-std::size_t place(const std::vector<Operation>& log, const std::string& text) {
-  for (std::size_t i = 0; i < log.size(); ++i)
-    if (to_string(log[i]) == text) return i;
-  return std::string::npos;
-}
-
-using Lines = std::vector<std::string>;
-
-Node lab_node() {
-  Node node;
-  node.name = "here";
-  node.addresses = {ip("192.168.77.2")};
-  return node;
-}
-
-}  // namespace
-
-TEST_CASE("a routed CIDR needs one route, and the VIPs outside it an address each") {
-  Node1 node;
-  node.apply(lab_node());
-  auto service = cluster_ip_service("a", "10.96.0.1");
-  service.external_ips = {ip("203.0.113.1")};
-  node.apply(service);
-  restart(node, {"10.96.0.0/16"});
-  CHECK(address_lines(node) == Lines{"address 203.0.113.1", "local route 10.96.0.0/16 src 192.168.77.2"});
-  node.apply(cluster_ip_service("b", "10.96.0.2"));
-  node.apply(cluster_ip_service("c", "10.97.0.2"));
-  node.settle();
-  CHECK(address_lines(node) ==
-        Lines{"address 10.97.0.2", "address 203.0.113.1", "local route 10.96.0.0/16 src 192.168.77.2"});
-  // All but the addresses is as with bound ones.
-  auto bound = from_scratch(node.objects);
-  auto routed = node.kernel.text();
-  for (const std::string line : {"address 10.96.0.1\n", "address 10.96.0.2\n"})
-    bound.erase(bound.find(line), line.size());
-  const std::string line = "local route 10.96.0.0/16 src 192.168.77.2\n";
-  routed.erase(routed.find(line), line.size());
-  CHECK(routed == bound);
-  restart(node, {"10.96.0.0/16"});
-  CHECK(node.kernel.take_log().empty());
-}
-
-TEST_CASE("from addresses to a route and back, the new way is there before the old one goes") {
-  Node1 node;
-  node.apply(cluster_ip_service("a", "10.96.0.1"));
-  node.apply(cluster_ip_service("b", "10.96.0.2"));
-  node.start();
-  const auto bound = node.kernel.text();
-  restart(node, {"10.96.0.0/16"});
-  CHECK(address_lines(node) == Lines{"local route 10.96.0.0/16"});
-  auto log = node.kernel.take_log();
-  CHECK(log.size() == 3);
-  CHECK(place(log, "add local route 10.96.0.0/16") == 0);
-  CHECK(place(log, "remove address 10.96.0.1") < log.size());
-
-  restart(node, {});
-  CHECK(node.kernel.text() == bound);
-  log = node.kernel.take_log();
-  CHECK(log.size() == 3);
-  CHECK(place(log, "remove local route 10.96.0.0/16") == 2);
-}
-
-TEST_CASE("where the route cannot be had its VIPs are bound, until it can") {
-  Node1 node;
-  node.apply(cluster_ip_service("a", "10.96.0.1"));
-  bool refused = true;
-  node.kernel.fault = [&](const Operation& operation) -> std::optional<FakeKernel::Fault> {
-    if (!refused || !std::holds_alternative<LocalRoute>(operation.target)) return {};
-    return FakeKernel::Fault{{Errc::unsupported, EOPNOTSUPP, "fault"}, false};
-  };
-  node.reconciler.reset();
-  node.policy.routed_cidrs = {*Cidr::parse("10.96.0.0/16")};
-  node.start_unsettled();
-  for (int i = 0; i < 10; ++i) (void)node.reconciler->step(node.now);
-  CHECK(address_lines(node) == Lines{"address 10.96.0.1"});
-  CHECK_FALSE(node.reconciler->idle());
-  refused = false;
-  node.settle();
-  CHECK(address_lines(node) == Lines{"local route 10.96.0.0/16"});
-}
-
-TEST_CASE("a route stays while one address that it stands for cannot be bound") {
-  Node1 node;
-  node.apply(cluster_ip_service("a", "10.96.0.1"));
-  node.apply(cluster_ip_service("b", "10.96.0.2"));
-  restart(node, {"10.96.0.0/16"});
-  bool refused = true;
-  node.kernel.fault = [&](const Operation& operation) -> std::optional<FakeKernel::Fault> {
-    if (!refused || operation.target != Target{BoundAddress{ip("10.96.0.2")}}) return {};
-    return FakeKernel::Fault{{Errc::busy, ENOMEM, "fault"}, false};
-  };
-  node.reconciler.reset();
-  node.policy.routed_cidrs.clear();
-  node.start_unsettled();
-  for (int i = 0; i < 10; ++i) (void)node.reconciler->step(node.now);
-  CHECK(address_lines(node) == Lines{"address 10.96.0.1", "local route 10.96.0.0/16"});
-  refused = false;
-  node.settle();
-  CHECK(address_lines(node) == Lines{"address 10.96.0.1", "address 10.96.0.2"});
-}
-
-TEST_CASE("a route that is removed or altered comes back, and no address is bound meanwhile") {
-  Node1 node;
-  node.apply(lab_node());
-  node.apply(cluster_ip_service("a", "10.96.0.1"));
-  restart(node, {"10.96.0.0/16"});
-  const auto before = node.kernel.text();
-  const LocalRoute route{*Cidr::parse("10.96.0.0/16"), {}};
-  (void)node.kernel.take_log();
-  node.kernel.foreign({Verb::remove, route});
-  node.settle();
-  CHECK(node.kernel.text() == before);
-  CHECK(node.kernel.take_log().size() == 1);
-  CHECK(node.reconciler->counters().drift_routes == 1);
-  node.kernel.foreign({Verb::set, route});
-  while (!node.reconciler->audit(1)) {
-  }
-  node.settle();
-  CHECK(node.kernel.text() == before);
-  CHECK(node.kernel.take_log().size() == 1);
-  node.kernel.remove_link();
-  node.settle();
-  CHECK(node.kernel.text() == before);
-}
-
-TEST_CASE("the route's source is the node's address as long as the node has it") {
-  Node1 node;
-  node.apply(lab_node());
-  node.apply(cluster_ip_service("a", "10.96.0.1"));
-  restart(node, {"10.96.0.0/16"});
-  node.kernel.remove_node_address("eth0", "192.168.77.2");
-  node.settle();
-  CHECK(address_lines(node) == Lines{"local route 10.96.0.0/16"});
-  node.kernel.add_node_address("eth1", "192.168.77.2", 24);
-  node.settle();
-  CHECK(address_lines(node) == Lines{"local route 10.96.0.0/16 src 192.168.77.2"});
-}
-
-TEST_CASE("any history with faults and changes of mode ends where a fresh start ends") {
-  for (std::uint32_t seed = first_seed(); seed < first_seed() + 300; ++seed) {
-    INFO("seed " << seed);
-    std::mt19937 random(seed);
-    Node1 node;
-    node.services_per_step = 1 + seed % 4;
-    bool faulty = false;
-    node.kernel.fault = [&](const Operation&) -> std::optional<FakeKernel::Fault> {
-      if (!faulty || random() % 6 != 0) return {};
-      if (random() % 2 == 0) return FakeKernel::Fault{{Errc::busy, ENOMEM, "fault"}, false};
-      return FakeKernel::Fault{{Errc::timed_out, 0, "fault"}, random() % 2 == 0};
-    };
-    for (int mode = 0; mode < 4; ++mode) {
-      node.reconciler.reset();
-      node.policy.routed_cidrs.clear();
-      if (mode % 2 == 0) node.policy.routed_cidrs = {*Cidr::parse("10.96.0.0/16"), *Cidr::parse("fd00:10:96::/112")};
-      faulty = true;
-      node.start_unsettled();
-      random_history(node, random, 20);
-      faulty = false;
-      node.settle();
-    }
-    REQUIRE(node.kernel.text() == from_scratch(node.objects));
-  }
-}
-
 TEST_CASE("nothing is written before the first complete view of the API") {
-  Node1 node;
+  FakeNode node;
   Reconciler reconciler(node.kernel, Policy{{"rr", 0}, "here"}, std::nullopt, 1, [](const std::string&) {});
   REQUIRE(reconciler.start());
   reconciler.apply(ReplaceBegin{Kind::service});
@@ -326,7 +132,7 @@ TEST_CASE("nothing is written before the first complete view of the API") {
 }
 
 TEST_CASE("while something cannot be read that is not known, nothing is pruned") {
-  Node1 node;
+  FakeNode node;
   node.apply(cluster_ip_service("kept", "10.96.0.1"));
   node.apply(cluster_ip_service("gone", "10.96.0.2"));
   node.start();
@@ -356,7 +162,7 @@ TEST_CASE("while something cannot be read that is not known, nothing is pruned")
 }
 
 TEST_CASE("one endpoint change among many Services is one operation and no observation") {
-  Node1 node;
+  FakeNode node;
   for (int i = 0; i < 500; ++i) {
     const auto name = "s" + std::to_string(i);
     node.apply(cluster_ip_service(name, "10.97." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1)));
@@ -377,7 +183,7 @@ TEST_CASE("one endpoint change among many Services is one operation and no obser
 }
 
 TEST_CASE("one Service that the kernel refuses stops no other") {
-  Node1 node;
+  FakeNode node;
   auto refused = cluster_ip_service("sctp", "10.96.0.1", 36412);
   refused.ports[0].protocol = Protocol::sctp;
   refused.ports.push_back({"tcp", Protocol::tcp, Port{80}, Port{}});
@@ -409,7 +215,7 @@ TEST_CASE("one Service that the kernel refuses stops no other") {
 
 TEST_CASE("an error that stays is met with patience, whatever it is") {
   for (const auto code : {Errc::busy, Errc::overrun, Errc::not_found, Errc::already_exists, Errc::denied}) {
-    Node1 node;
+    FakeNode node;
     node.start();
     std::size_t attempts = 0;
     node.kernel.fault = [&](const Operation& operation) -> std::optional<FakeKernel::Fault> {
@@ -430,111 +236,8 @@ TEST_CASE("an error that stays is met with patience, whatever it is") {
   }
 }
 
-TEST_CASE("a removed VIP comes back at once, and a removed link with all of them") {
-  Node1 node;
-  node.apply(cluster_ip_service("a", "10.96.0.1"));
-  node.apply(cluster_ip_service("b", "10.96.0.2"));
-  node.start();
-  const auto before = node.kernel.text();
-  node.kernel.foreign({Verb::remove, BoundAddress{ip("10.96.0.1")}});
-  node.settle();
-  CHECK(node.kernel.text() == before);
-  CHECK(node.reconciler->counters().drift_addresses == 1);
-  node.kernel.remove_link();
-  node.settle();
-  CHECK(node.kernel.text() == before);
-  node.kernel.foreign({Verb::remove, BoundAddress{ip("10.96.0.2")}});
-  node.kernel.lose_notifications();
-  node.settle();
-  CHECK(node.kernel.text() == before);
-}
-
-TEST_CASE("what holds addresses and entries is made anew when it was taken away") {
-  Node1 node;
-  node.apply(cluster_ip_service("a", "10.96.0.1"));
-  node.start();
-  (void)node.kernel.unprepare();  // link and sets
-  (void)node.kernel.notifications();
-  node.apply(cluster_ip_service("b", "10.96.0.2"));
-  node.settle();
-  while (!node.reconciler->audit(1)) {
-  }
-  node.settle();
-  CHECK(node.kernel.text() == from_scratch(node.objects));
-}
-
-TEST_CASE("a set that was destroyed while nothing had to be written to it is made anew by the audit") {
-  Node1 node;
-  node.apply(cluster_ip_service("a", "10.96.0.1"));
-  node.start();
-  const auto before = node.kernel.text();
-  (void)node.kernel.unprepare();
-  (void)node.kernel.notifications();  // a set that goes is not announced
-  while (!node.reconciler->audit(16, 64)) {
-  }
-  node.settle();
-  CHECK(node.kernel.text() == before);
-}
-
-TEST_CASE("what somebody else changes again and again is put right each time, and told from time to time") {
-  Node1 node;
-  node.apply(cluster_ip_service("a", "10.96.0.1"));
-  node.start();
-  node.log.clear();
-  const auto lines = [&](const char* part) {
-    return std::count_if(node.log.begin(), node.log.end(),
-                         [&](const std::string& line) { return line.find(part) != std::string::npos; });
-  };
-  VirtualServer server;
-  server.key = tcp("10.96.0.1");
-  const auto before = node.kernel.text();
-  for (int second = 0; second < 300; ++second) {
-    node.kernel.foreign({Verb::remove, server});
-    while (!node.reconciler->audit(16, 64)) {
-    }
-    node.kernel.remove_link();
-    node.settle();
-    REQUIRE(node.kernel.text() == before);
-    node.now += std::chrono::seconds(1);
-  }
-  CHECK(node.reconciler->counters().drift_servers == 300);
-  CHECK(lines("somebody else changed what is ours, and it is put right: ") == 1);
-  CHECK(lines("made anew") == 1);
-
-  node.now += std::chrono::minutes(10);
-  node.kernel.remove_link();
-  node.settle();
-  CHECK(lines("somebody else changed what is ours") == 2);
-  CHECK(lines("made anew") == 2);
-}
-
-TEST_CASE("the audit finds what nobody announced") {
-  Node1 node;
-  node.apply(cluster_ip_service("a", "10.96.0.1"));
-  node.apply(slice("a", {endpoint("10.244.1.1"), endpoint("10.244.1.2")}));
-  node.start();
-  const auto before = node.kernel.text();
-  VirtualServer server;
-  server.key = tcp("10.96.0.1");
-  const auto drift = GENERATE_COPY(values<Operation>(
-      {{Verb::remove, server},
-       {Verb::remove, DestinationOf{tcp("10.96.0.1"), {{ip("10.244.1.1"), Port{8080}}}}},
-       {Verb::set, DestinationOf{tcp("10.96.0.1"), {{ip("10.244.1.1"), Port{8080}}, ForwardMethod::masquerade, 100}}},
-       {Verb::add, DestinationOf{tcp("10.96.0.1"), {{ip("10.9.9.9"), Port{1}}}}},
-       {Verb::remove, ip_port_entry({SetKind::cluster_ip, Family::ipv4}, ip("10.96.0.1"), Protocol::tcp, Port{80})},
-       {Verb::add, ip_port_entry({SetKind::cluster_ip, Family::ipv4}, ip("10.9.9.9"), Protocol::tcp, Port{80})}}));
-  INFO(to_string(drift));
-  node.kernel.foreign(drift);
-  while (!node.reconciler->audit(1)) {
-  }
-  node.settle();
-  CHECK(node.kernel.text() == before);
-  const auto& counters = node.reconciler->counters();
-  CHECK(counters.drift_servers + counters.drift_entries == 1);
-}
-
 TEST_CASE("a new node address serves NodePorts at once, and a lost one no longer") {
-  Node1 node;
+  FakeNode node;
   auto service = cluster_ip_service("a", "10.96.0.1");
   service.ports[0].node_port = Port{30080};
   node.apply(service);
@@ -550,7 +253,7 @@ TEST_CASE("a new node address serves NodePorts at once, and a lost one no longer
 }
 
 TEST_CASE("churn leaves nothing behind") {
-  Node1 node;
+  FakeNode node;
   node.apply(cluster_ip_service("stays", "10.96.0.1"));
   node.start();
   const auto before = node.kernel.text();
@@ -569,7 +272,7 @@ TEST_CASE("churn leaves nothing behind") {
 }
 
 TEST_CASE("the time of a change counts when all of the Service is written, once") {
-  Node1 node;
+  FakeNode node;
   node.apply(cluster_ip_service("web", "10.96.0.1"));
   node.start();
   node.reconciler->note_changes_since({});
@@ -609,7 +312,7 @@ TEST_CASE("the time of a change counts when all of the Service is written, once"
 }
 
 TEST_CASE("notices name the Service that lost a frontend, and the one with endpoints of a wrong family") {
-  Node1 node;
+  FakeNode node;
   auto older = cluster_ip_service("older", "10.96.0.1");
   auto younger = cluster_ip_service("younger", "10.96.0.1");
   younger.created = older.created + std::chrono::seconds(1);
