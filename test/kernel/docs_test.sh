@@ -175,16 +175,18 @@ rm -f "$manifests/late.yaml"
 for format in wide json yaml ipvsadm dot; do
   check "dump -o $format, as the README says" bash -c "kube-ipvsctl dump -o $format >$work/$format && test -s $work/$format"
 done
-must "some traffic" in_pod client "$traffic" request tcp 10.96.10.1 80 --count 30
-counted() { kube-ipvsctl dump | grep -qE '^10\.96\.10\.1:80/TCP .* 30 '; }
-must "which the kernel has counted" within 30 counted
-{
-  printf '$ kube-ipvsctl dump\n'
-  kube-ipvsctl dump
-  printf '\n$ kube-ipvsctl top --once\n'
-  kube-ipvsctl top --once
-} >"$work/shown" 2>&1
-check "dump and top look as the README shows them" as_shown README.md dump-and-top "$work/shown"
+# Each look has traffic of its own just before it: the rates by which "top" orders are those of the last seconds.
+under_load() {
+  in_pod client "$traffic" request tcp 10.96.10.1 80 --count 30 || return 1
+  {
+    printf '$ kube-ipvsctl dump\n'
+    kube-ipvsctl dump
+    printf '\n$ kube-ipvsctl top --once\n'
+    kube-ipvsctl top --once
+  } >"$work/shown" 2>&1
+  as_shown README.md dump-and-top "$work/shown"
+}
+check "dump and top look as the README shows them" within 60 under_load
 check "the ctl socket answers curl" block docs/ctl-api.md curl
 check "with the status" file_says said '"synced": ?true'
 replace web-endpoints.yaml < <(sed 's/ready: true/ready: false/' "$manifests/web-endpoints.yaml")
@@ -203,7 +205,7 @@ every_block() {
   for page in README.md CONTRIBUTING.md SECURITY.md charts/kube-ipvsd/README.md docs/*.md; do
     [ $page = docs/migration.md ] || /usr/bin/python3 test/docs/blocks.py $page | sed "s|^|$page |"
   done | sed '/ $/d' | sort >"$work/blocks"
-  diff "$work/blocks" <(printf '%s\n' "${ran[@]}" | sort)
+  diff "$work/blocks" <(printf '%s\n' "${ran[@]}" | sort -u)
 }
 check "every block that is said to be run was run" every_block
 finish
