@@ -18,6 +18,7 @@
 
 #include "bench/meter.hpp"
 #include "netlink/ipvs_codec.hpp"
+#include "netlink/set_codec.hpp"
 
 namespace ipvsd::bench {
 namespace {
@@ -26,7 +27,6 @@ using nl::Batch;
 using nl::bytes_of;
 
 constexpr std::size_t limit = 64000;  // of a send, and of the entries in one message: nla_len has 16 bits
-constexpr std::uint16_t net_order = NLA_F_NET_BYTEORDER;
 
 Fd open_netlink(int protocol) {
   Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
@@ -45,32 +45,6 @@ void encode_address(Batch& batch, const IpAddress& address, std::uint32_t link) 
   header.ifa_index = link;
   batch.begin(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, header);
   batch.attribute(IFA_LOCAL, address.bytes());
-}
-
-void encode_ip(Batch& batch, std::uint16_t type, const IpAddress& address) {
-  const auto nested = batch.begin_nested(type);
-  batch.attribute(static_cast<std::uint16_t>(
-                      (address.family() == Family::ipv4 ? IPSET_ATTR_IPADDR_IPV4 : IPSET_ATTR_IPADDR_IPV6) | net_order),
-                  address.bytes());
-  batch.end_nested(nested);
-}
-
-void encode_entry(Batch& batch, const SetEntry& entry) {
-  const auto nested = batch.begin_nested(IPSET_ATTR_DATA);
-  const auto type = entry.set.type();
-  if (type != SetType::bitmap_port) encode_ip(batch, IPSET_ATTR_IP, entry.address);
-  if (type != SetType::hash_ip) batch.attribute(IPSET_ATTR_PORT | net_order, bytes_of(htons(entry.port.number)));
-  if (entry.protocol != Protocol::none) batch.attribute(IPSET_ATTR_PROTO, bytes_of(entry.protocol));
-  if (type == SetType::hash_ip_port_ip) encode_ip(batch, IPSET_ATTR_IP2, entry.second);
-  batch.end_nested(nested);
-}
-
-void begin_set(Batch& batch, std::uint8_t command, std::uint16_t flags, const IpSet& set) {
-  const nfgenmsg header{static_cast<std::uint8_t>(to_af(set.family)), NFNETLINK_V0, 0};
-  batch.begin(static_cast<std::uint16_t>(NFNL_SUBSYS_IPSET << 8 | command), flags, header);
-  const std::uint8_t protocol = IPSET_PROTOCOL;
-  batch.attribute(IPSET_ATTR_PROTOCOL, bytes_of(protocol));
-  batch.attribute(IPSET_ATTR_SETNAME, set.name());
 }
 
 // Requests from a list of things, as many to a batch as fit.
@@ -97,11 +71,11 @@ std::vector<std::vector<std::uint8_t>> set_requests(const std::vector<const SetE
   for (std::size_t i = 0; i < entries.size();) {
     batch.reset(1);
     const IpSet set = entries[i]->set;
-    begin_set(batch, IPSET_CMD_ADD, 0, set);
+    nl::begin_set_message(batch, IPSET_CMD_ADD, 0, set.family, set.name());
     batch.attribute(IPSET_ATTR_LINENO, bytes_of(std::uint32_t{0}));
     const auto list = batch.begin_nested(IPSET_ATTR_ADT);
     for (; i < entries.size() && entries[i]->set == set && batch.size() < limit - 256; ++i)
-      encode_entry(batch, *entries[i]);
+      nl::encode_entry(batch, Verb::add, *entries[i]);
     batch.end_nested(list);
     batch.finish(NLM_F_ACK);
     all.emplace_back(batch.bytes().begin(), batch.bytes().end());
@@ -208,8 +182,9 @@ double RawWriter::replay(std::span<const std::vector<Operation>> pieces) {
       if (const auto* of = std::get_if<DestinationOf>(&target)) {
         nl::encode_destination(destinations, ipvs_, verb, *of);
       } else if (const auto* entry = std::get_if<SetEntry>(&target)) {
-        begin_set(entries, verb == Verb::remove ? IPSET_CMD_DEL : IPSET_CMD_ADD, 0, entry->set);
-        encode_entry(entries, *entry);
+        nl::begin_set_message(entries, verb == Verb::remove ? IPSET_CMD_DEL : IPSET_CMD_ADD, 0, entry->set.family,
+                              entry->set.name());
+        nl::encode_entry(entries, verb, *entry);
       } else {
         throw std::runtime_error("raw writer: cannot replay " + to_string(Operation{verb, target}));
       }
@@ -255,7 +230,7 @@ double RawWriter::read(std::span<const VirtualServerKey> servers) {
   batch.begin(RTM_GETADDR, NLM_F_DUMP, ifaddrmsg{});
   ask(route_);
   for (const auto& set : all_ip_sets()) {
-    begin_set(batch, IPSET_CMD_LIST, NLM_F_DUMP, set);
+    nl::begin_set_message(batch, IPSET_CMD_LIST, NLM_F_DUMP, set.family, set.name());
     ask(netfilter_);
   }
   return seconds_since(begin);

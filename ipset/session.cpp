@@ -1,7 +1,6 @@
 #include "ipset/session.hpp"
 
 #include <array>
-#include <charconv>
 #include <cstdarg>
 #include <cstdio>
 #include <utility>
@@ -14,10 +13,8 @@ extern "C" {
 namespace ipvsd {
 namespace {
 
-constexpr std::string_view full_text = "Hash is full";
-
 // Parts of libipset's messages (errcode.c, types.c, session.c) and of strerror(3) behind "Kernel error received:".
-constexpr std::array<std::pair<std::string_view, Errc>, 20> meanings{{
+constexpr std::array<std::pair<std::string_view, Errc>, 19> meanings{{
     {"not permitted", Errc::denied},
     {"Permission denied", Errc::denied},
     {"with the same name already exists", Errc::already_exists},
@@ -37,7 +34,6 @@ constexpr std::array<std::pair<std::string_view, Errc>, 20> meanings{{
     {"could not be created", Errc::overrun},
     {"Broken", Errc::malformed},
     {"Internal error at printing", Errc::malformed},
-    {"Hash is full", Errc::unsupported},
 }};
 
 Errc meaning_of(std::string_view text) {
@@ -83,22 +79,10 @@ void print_protocols_as_numbers() {
 
 }  // namespace
 
-IpsetReport read_ipset_report(std::string_view text) {
-  IpsetReport report;
-  constexpr std::string_view prefix = "Error in line ";
-  if (text.starts_with(prefix)) {
-    const char* end_of_text = text.data() + text.size();
-    const auto [end, ec] = std::from_chars(text.data() + prefix.size(), end_of_text, report.line);
-    if (ec == std::errc{} && end != end_of_text && *end == ':')
-      text.remove_prefix(static_cast<std::size_t>(end + 1 - text.data()));
-    else
-      report.line = 0;
-  }
+Error read_ipset_report(std::string_view text) {
   while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
-  report.full = text.find(full_text) != std::string_view::npos;
-  report.error = Error{meaning_of(text), 0, text.empty() ? "libipset gave no reason" : std::string(text)};
-  return report;
+  return {meaning_of(text), 0, text.empty() ? "libipset gave no reason" : std::string(text)};
 }
 
 IpsetSession::IpsetSession(std::unique_ptr<std::string> output, ipset_session* session)
@@ -115,7 +99,7 @@ Result<IpsetSession> IpsetSession::open() {
   ipset_session_output(raw, IPSET_LIST_PLAIN);
   session.tolerate_existing(true);
   if (const auto checked = session.outcome(ipset_cmd(raw, IPSET_CMD_NONE, 0)); !checked) {
-    const auto& error = checked.error().error;
+    const auto& error = checked.error();
     if (error.code == Errc::denied) return fail(Errc::denied, "ipset: " + error.context + "; CAP_NET_ADMIN is needed");
     return fail(Errc::unsupported, "ipset: " + error.context + "; does the kernel have ip_set? try modprobe ip_set");
   }
@@ -126,12 +110,12 @@ void IpsetSession::set(ipset_opt option, const void* value) { ipset_session_data
 
 void IpsetSession::set_name(std::string_view name) { set(IPSET_SETNAME, std::string(name).c_str()); }
 
-tl::expected<void, IpsetReport> IpsetSession::outcome(int status) {
+Result<void> IpsetSession::outcome(int status) {
   if (status >= 0) return {};
-  auto report = read_ipset_report(ipset_session_report_msg(session_.get()));
+  auto error = read_ipset_report(ipset_session_report_msg(session_.get()));
   // The buffer is appended to, not replaced.
   ipset_session_report_reset(session_.get());
-  return tl::unexpected(std::move(report));
+  return fail(std::move(error));
 }
 
 // Answers that did not come to us may still lie in the socket, and libipset takes each for that of its next command.
@@ -139,10 +123,10 @@ void IpsetSession::renew() {
   if (auto fresh = open()) *this = std::move(*fresh);
 }
 
-tl::expected<void, IpsetReport> IpsetSession::settled(int status) {
+Result<void> IpsetSession::settled(int status) {
   auto result = outcome(status);
   if (result) return result;
-  switch (result.error().error.code) {
+  switch (result.error().code) {
     case Errc::already_exists:
     case Errc::not_found:
     case Errc::denied:
@@ -152,11 +136,7 @@ tl::expected<void, IpsetReport> IpsetSession::settled(int status) {
   return result;
 }
 
-tl::expected<void, IpsetReport> IpsetSession::run(enum ipset_cmd command, std::uint32_t line) {
-  return settled(ipset_cmd(session_.get(), command, line));
-}
-
-tl::expected<void, IpsetReport> IpsetSession::commit() { return settled(ipset_commit(session_.get())); }
+Result<void> IpsetSession::run(enum ipset_cmd command) { return settled(ipset_cmd(session_.get(), command, 0)); }
 
 void IpsetSession::tolerate_existing(bool on) {
   if (on)
@@ -175,7 +155,7 @@ Result<std::string> IpsetSession::list(std::string_view name, bool header_only) 
     // The kernel (6.1) answers a listing that cannot start twice, and libipset takes the second answer for that of its
     // next command. A new socket has nothing left to read.
     renew();
-    return fail(listed.error().error);
+    return fail(listed.error());
   }
   return std::exchange(*output_, {});
 }
@@ -186,7 +166,7 @@ Result<const void*> IpsetSession::type(std::string_view type_name, std::uint8_t 
   const void* found = ipset_type_get(session_.get(), IPSET_CMD_CREATE);
   ipset_data_reset(ipset_session_data(session_.get()));
   if (found != nullptr) return found;
-  return fail(outcome(-1).error().error);
+  return fail(outcome(-1).error());
 }
 
 }  // namespace ipvsd

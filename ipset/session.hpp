@@ -21,14 +21,8 @@ extern "C" {
 
 namespace ipvsd {
 
-// What libipset's report buffer said.
-struct IpsetReport {
-  std::uint32_t line = 0;  // as passed to IpsetSession::run; 0: not about a line
-  bool full = false;       // the set holds maxelem entries (IPSET_ERR_HASH_FULL)
-  Error error;
-};
-// "Error in line 65: Hash is full, cannot add more elements\n". Pure.
-[[nodiscard]] IpsetReport read_ipset_report(std::string_view text);
+// What libipset's report buffer says: "Kernel error received: Operation not permitted\n". Pure.
+[[nodiscard]] Error read_ipset_report(std::string_view text);
 
 // Not thread-safe, and libipset keeps tables of the whole process behind it: all sessions belong to one thread.
 // The socket belongs to the network namespace in which open() was called. Netlink answers within the call; there is
@@ -43,20 +37,16 @@ class IpsetSession {
   void set(ipset_opt option, const void* value);
   void set_name(std::string_view name);
 
-  // Performs a command, or, for additions and deletions with line > 0, appends it to the batch. Lines of one batch
-  // ascend. A failure means: the reported line failed, those before it were done, and those after it, this one
-  // included, were forgotten.
-  [[nodiscard]] tl::expected<void, IpsetReport> run(enum ipset_cmd command, std::uint32_t line = 0);
-  // Sends what was appended.
-  [[nodiscard]] tl::expected<void, IpsetReport> commit();
+  // Performs a command.
+  [[nodiscard]] Result<void> run(enum ipset_cmd command);
 
-  // With `on`, additions of what exists and deletions of what does not are no errors.
+  // With `on`, making what exists and destroying what does not are no errors.
   void tolerate_existing(bool on);
   // The listing of the set, as `ipset list` prints it but with protocols as numbers; with `header_only` without
   // members. Error: not_found.
   [[nodiscard]] Result<std::string> list(std::string_view name, bool header_only);
 
-  // The library's description of a type, which it wants with every entry. Error: unsupported. It lives as long as
+  // The library's description of a type, which it wants for a new set. Error: unsupported. It lives as long as
   // the process.
   [[nodiscard]] Result<const void*> type(std::string_view type_name, std::uint8_t family);
 
@@ -65,9 +55,9 @@ class IpsetSession {
     void operator()(ipset_session* session) const { ipset_session_fini(session); }
   };
   IpsetSession(std::unique_ptr<std::string> output, ipset_session* session);
-  [[nodiscard]] tl::expected<void, IpsetReport> outcome(int status);
+  [[nodiscard]] Result<void> outcome(int status);
   // The same, and a fresh socket where the answers to come would not be those of the commands to come.
-  [[nodiscard]] tl::expected<void, IpsetReport> settled(int status);
+  [[nodiscard]] Result<void> settled(int status);
   void renew();
 
   // libipset holds the address of the string.

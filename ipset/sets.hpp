@@ -5,15 +5,14 @@
 // with another maxelem fails, so that a set stays at 65536, where kube-proxy expects it, until an entry does not fit.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
 #include "ipset/session.hpp"
 #include "model/ip_set.hpp"
 #include "model/kernel.hpp"
+#include "netlink/set_writer.hpp"
 
 namespace ipvsd {
 
@@ -52,26 +51,17 @@ class IpSets {
   [[nodiscard]] Result<void> destroy(IpSet set);
 
  private:
-  struct Stop;
+  IpSets(IpsetSession session, nl::SetWriter writer, std::uint32_t maxelem)
+      : session_(std::move(session)), writer_(std::move(writer)), maxelem_(maxelem) {}
 
-  IpSets(IpsetSession session, std::uint32_t maxelem) : session_(std::move(session)), maxelem_(maxelem) {}
-
-  [[nodiscard]] Result<const void*> type_of(IpSet set);
   [[nodiscard]] Result<void> create(IpSet set, std::string_view name, std::uint32_t maxelem);
   [[nodiscard]] Result<void> create_or_check(IpSet set);
   [[nodiscard]] Result<void> destroy(std::string_view name);
-  // Fails a line that never reaches the kernel.
-  [[nodiscard]] tl::expected<void, IpsetReport> refuse(std::uint32_t line, const Error& error);
-  [[nodiscard]] tl::expected<void, IpsetReport> queue(Verb verb, std::string_view name, const SetEntry& entry,
-                                                      std::uint32_t line);
-  [[nodiscard]] std::optional<Stop> send(std::span<const Operation> operations, std::size_t from);
   [[nodiscard]] Result<void> grow(IpSet set, std::size_t more);
-  [[nodiscard]] Result<void> fill(std::string_view name, const std::vector<SetEntry>& entries);
 
   IpsetSession session_;
+  nl::SetWriter writer_;
   std::uint32_t maxelem_;
-  // By type and family: what the library wants with every entry.
-  std::array<std::array<const void*, 2>, 5> types_{};
 };
 
 }  // namespace ipvsd

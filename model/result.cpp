@@ -25,7 +25,7 @@ std::string_view to_string(Errc code) {
 std::string Error::message() const {
   if (sys_errno == 0) return fmt::format("{}: {}", context, to_string(code));
   const char* name = ::strerrorname_np(sys_errno);
-  return fmt::format("{}: {} ({})", context, to_string(code), name != nullptr ? name : "errno?");
+  return fmt::format("{}: {} ({})", context, to_string(code), name != nullptr ? name : std::to_string(sys_errno));
 }
 
 Error Error::within(std::string_view prefix) const { return {code, sys_errno, fmt::format("{}: {}", prefix, context)}; }

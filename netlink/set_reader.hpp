@@ -1,10 +1,7 @@
-// Reads the members of ipsets, as numbers. libipset, which writes them, lists them as text that has to be made and
+// Reads the members of ipsets, as numbers. libipset, which makes the sets, lists them as text that has to be made and
 // taken apart again: twenty times the work.
-//
-// Source: uapi/linux/netfilter/ipset/ip_set.h (IPSET_CMD_LIST, IPSET_ATTR_*), net/netfilter/ipset/ip_set_core.c.
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <vector>
 
@@ -12,9 +9,6 @@
 #include "netlink/socket.hpp"
 
 namespace ipvsd::nl {
-
-// The entries in one message of a listing, behind its nlmsghdr. Pure. Error: malformed; an entry is never dropped.
-[[nodiscard]] Result<void> decode_members(Bytes payload, IpSet set, const std::function<void(const SetEntry&)>& visit);
 
 // One thread.
 class SetReader {

@@ -17,8 +17,8 @@ namespace {
 constexpr int receive_buffer = 8 << 20;
 constexpr std::size_t datagram_limit = 256U << 10;
 
-// MAX_ERRNO (include/linux/err.h): what is beyond is no errno.
-constexpr std::int32_t max_errno = 4095;
+// Behind MAX_ERRNO (4095, include/linux/err.h) come the codes of ipset (IPSET_ERR_PRIVATE); what is far beyond is none.
+constexpr std::int32_t max_error = 0xffff;
 
 Errc errc_of_nl(int nl_error) {
   switch (-nl_error) {
@@ -34,7 +34,7 @@ Errc errc_of_nl(int nl_error) {
 int error_of(const Message& message) {
   const auto error = load<std::int32_t>(message.payload);
   if (!error || *error >= 0) return 0;
-  return *error < -max_errno ? EPROTO : -*error;
+  return *error < -max_error ? EPROTO : -*error;
 }
 
 void Socket::Close::operator()(nl_sock* socket) const { ::nl_socket_free(socket); }

@@ -96,7 +96,7 @@ class Socket {
 };
 
 // The errno of an NLMSG_ERROR or NLMSG_DONE message as a positive number, 0 for an acknowledgement; EPROTO for a code
-// that is no errno.
+// that is neither an errno nor one of ipset's (IPSET_ERR_*).
 [[nodiscard]] int error_of(const Message& message);
 
 }  // namespace ipvsd::nl

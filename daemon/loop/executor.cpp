@@ -138,7 +138,7 @@ void Executor::execute(Phase phase, const std::vector<Operation>& operations, In
       if (const auto frontend = unsettles(operation, ledger_)) unsettled_.insert(*frontend);
     if (done) {
       ledger_.performed(operation);
-      retries_.succeeded(object_of(operation));
+      if (!retries_.entries().empty()) retries_.succeeded(object_of(operation));
     } else {
       failed(phase, operation, failure->error, now);
     }

@@ -8,7 +8,7 @@
 #include "netlink/ipvs_codec.hpp"
 #include "netlink/links.hpp"
 #include "netlink/routes.hpp"
-#include "netlink/set_reader.hpp"
+#include "netlink/set_codec.hpp"
 
 using namespace ipvsd;
 using namespace ipvsd::nl;

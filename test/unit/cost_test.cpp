@@ -85,9 +85,9 @@ TEST_CASE("a cold start costs its operations and few sends") {
   INFO("messages " << cost.messages << " sends " << cost.sends << " receives " << cost.receives << " allocations "
                    << cost.allocations);
   CHECK(cost.messages == 484);
-  CHECK(cost.sends == 7);
-  CHECK(cost.receives == 11);
-  CHECK(cost.allocations <= 2150);
+  CHECK(cost.sends == 6);
+  CHECK(cost.receives == 10);
+  CHECK(cost.allocations <= 1950);
 }
 
 TEST_CASE("one endpoint changed costs two operations, however many Services there are") {

@@ -100,21 +100,17 @@ TEST_CASE("headers that are not understood are errors") {
 }
 
 TEST_CASE("libipset's reports") {
-  const auto [text, line, full, code] = GENERATE(table<std::string, std::uint32_t, bool, Errc>({
-      {"Error in line 65: Hash is full, cannot add more elements\n", 65U, true, Errc::unsupported},
-      {"The set with the given name does not exist\n", 0U, false, Errc::not_found},
-      {"Set cannot be created: set with the same name already exists\n", 0U, false, Errc::already_exists},
-      {"Set cannot be destroyed: it is in use by a kernel component\n", 0U, false, Errc::busy},
-      {"Kernel error received: Operation not permitted\n", 0U, false, Errc::denied},
-      {"Kernel error received: set type not supported\n", 0U, false, Errc::unsupported},
-      {"Error in line 7: Internal protocol error\n", 7U, false, Errc::overrun},
-      {"Error in line 99999999999: x", 0U, false, Errc::unsupported},
-      {"Error in line ", 0U, false, Errc::unsupported},
-      {"", 0U, false, Errc::unsupported},
+  const auto [text, code] = GENERATE(table<std::string, Errc>({
+      {"The set with the given name does not exist\n", Errc::not_found},
+      {"Set cannot be created: set with the same name already exists\n", Errc::already_exists},
+      {"Set cannot be destroyed: it is in use by a kernel component\n", Errc::busy},
+      {"Kernel error received: Operation not permitted\n", Errc::denied},
+      {"Kernel error received: set type not supported\n", Errc::unsupported},
+      {"  Internal protocol error\n", Errc::overrun},
+      {" \n", Errc::unsupported},
+      {"", Errc::unsupported},
   }));
-  const auto report = read_ipset_report(text);
-  CHECK(report.line == line);
-  CHECK(report.full == full);
-  CHECK(report.error.code == code);
-  CHECK_FALSE(report.error.context.empty());
+  const auto error = read_ipset_report(text);
+  CHECK(error.code == code);
+  CHECK_FALSE(error.context.empty());
 }
