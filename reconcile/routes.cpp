@@ -88,6 +88,13 @@ bool RouteRows::settled() const {
   return std::none_of(rows_.begin(), rows_.end(), [](const auto& entry) { return entry.second.dirty; });
 }
 
+std::vector<Cidr> RouteRows::wanted() const {
+  std::vector<Cidr> cidrs;
+  for (const auto& [destination, row] : rows_)
+    if (row.wanted) cidrs.push_back(destination);
+  return cidrs;
+}
+
 std::vector<Cidr> RouteRows::serving() const {
   std::vector<Cidr> cidrs;
   for (const auto& [destination, row] : rows_)

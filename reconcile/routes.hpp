@@ -34,6 +34,7 @@ class RouteRows {
   void plan(Plan& into, const std::array<bool, 2>& serves);
   [[nodiscard]] bool settled() const;
 
+  [[nodiscard]] std::vector<Cidr> wanted() const;
   // Where addresses need no binding: wanted, and the kernel is known to have it.
   [[nodiscard]] std::vector<Cidr> serving() const;
   // All that are or may be there, wanted or not.

@@ -95,18 +95,19 @@ void Reconciler::observe_routes(Instant now) {
 }
 
 // The routes come first: an address is left unbound, or unbound, only where the kernel has acknowledged the route that
-// takes its place.
+// takes its place. At the first look nothing is written before all is computed, so the routes are taken for granted; no
+// address goes before they stand or, where they cannot be had, before the Services were looked at again.
 void Reconciler::refresh_view(Instant now) {
   const std::vector<LinkAddress> addresses(addresses_.begin(), addresses_.end());
   NodeView view = node_view(policy_, cluster_.node(), primary_, addresses);
   listen_ = ipvsd::listen_addresses(policy_, view.primary, addresses);
   view_stale_ = false;
   ledger_.want_routes(desired_routes(policy_, view));
-  if (!ledger_.routes().settled()) {
+  if (!at_first_look() && !ledger_.routes().settled()) {
     ledger_.plan(plan_);
     executor_.execute(plan_, now);
   }
-  view.routed = ledger_.routes().serving();
+  view.routed = at_first_look() ? ledger_.routes().wanted() : ledger_.routes().serving();
   if (view == view_) return;
   view_ = std::move(view);
   cluster_.touch_all();
@@ -141,7 +142,10 @@ void Reconciler::recompute(const ObjectKey& key) {
 void Reconciler::recompute_touched() {
   for (std::size_t i = 0; i < services_per_step_; ++i) {
     const auto key = cluster_.take_touched();
-    if (!key) return;
+    if (!key) {
+      uncomputed_ = 0;
+      return;
+    }
     recompute(*key);
     if (uncomputed_ > 0) --uncomputed_;
   }
@@ -202,7 +206,8 @@ bool Reconciler::step(Instant now) {
       next_prepare_ = now + prepare_pause;
     }
   if (routes_stale_ && now >= next_prepare_) observe_routes(now);
-  if (cluster_.take_node_changed() || view_stale_ || !ledger_.routes().settled()) refresh_view(now);
+  const bool routes_wait = !at_first_look() && !ledger_.routes().settled();
+  if (cluster_.take_node_changed() || view_stale_ || routes_wait) refresh_view(now);
 
   // So that no claim changes hands on the way, and each frontend takes up the mark that it had.
   if (!std::exchange(ordered_, true)) {
@@ -213,10 +218,11 @@ bool Reconciler::step(Instant now) {
   // us in between.
   const bool computing = uncomputed_ > services_per_step_;
   recompute_touched();
-  if (computing)
+  if (computing) {
     ledger_.put_off();
-  else
-    ledger_.take_up();
+    return true;
+  }
+  ledger_.take_up();
   const auto due = retries_.take_due(now);
   for (const auto& id : due) ledger_.touch(id);
   if (!due.empty())

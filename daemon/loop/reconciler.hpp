@@ -89,6 +89,7 @@ class Reconciler {
  private:
   // The kernel is to be prepared or listed (again), at next_prepare_ at the earliest.
   [[nodiscard]] bool must_look() const { return unprepared_ || addresses_stale_ || routes_stale_; }
+  [[nodiscard]] bool at_first_look() const { return !ordered_ || uncomputed_ > 0; }
   [[nodiscard]] Result<void> observe_addresses();
   void prepare_again(Instant now);
   void refresh_view(Instant now);

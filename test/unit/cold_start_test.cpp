@@ -52,6 +52,17 @@ TEST_CASE("at a start all Services are computed before the first is written, and
   CHECK(node.kernel.text() == from_scratch(node.objects));
 }
 
+TEST_CASE("a start by route writes nothing before all is computed either") {
+  StartingNode node;
+  node.policy.routed_cidrs = {*Cidr::parse("10.96.0.0/24")};
+  node.list(9);
+  while (node.kernel.calls == 0) REQUIRE(node.step());
+  CHECK(node.reconciler->counters().recomputed == 9);
+  node.settle();
+  CHECK(node.reconciler->counters().recomputed == 9);
+  CHECK_FALSE(node.bound(0));
+}
+
 TEST_CASE("what the cluster itself needs is in the first piece") {
   StartingNode node;
   auto dns = cluster_ip_service("kube-dns", "10.96.0.100");

@@ -112,6 +112,24 @@ TEST_CASE("where the route cannot be had its VIPs are bound, until it can") {
   CHECK(address_lines(node) == Lines{"local route 10.96.0.0/16"});
 }
 
+TEST_CASE("addresses stay where the route that is to take their place cannot be had") {
+  FakeNode node;
+  node.apply(cluster_ip_service("a", "10.96.0.1"));
+  restart(node, {});
+  const auto bound = node.kernel.text();
+  node.kernel.fault = [](const Operation& operation) -> std::optional<FakeKernel::Fault> {
+    if (!std::holds_alternative<LocalRoute>(operation.target)) return {};
+    return FakeKernel::Fault{{Errc::unsupported, EOPNOTSUPP, "fault"}, false};
+  };
+  (void)node.kernel.take_log();
+  node.reconciler.reset();
+  node.policy.routed_cidrs = {*Cidr::parse("10.96.0.0/16")};
+  node.start_unsettled();
+  for (int i = 0; i < 10; ++i) (void)node.reconciler->step(node.now);
+  CHECK(node.kernel.text() == bound);
+  for (const auto& operation : node.kernel.take_log()) CHECK(std::holds_alternative<LocalRoute>(operation.target));
+}
+
 TEST_CASE("a route stays while one address that it stands for cannot be bound") {
   FakeNode node;
   node.apply(cluster_ip_service("a", "10.96.0.1"));
