@@ -77,6 +77,9 @@ std::vector<ClusterState::Trigger> ClusterState::take_triggers(const ObjectKey& 
 }
 
 void ClusterState::forget_changes() {
+  // After a list there is a bucket for each Service, and emptying it touches all of them.
+  constexpr std::size_t kept_buckets = 1024;
+  if (changed_services_.bucket_count() > kept_buckets) changed_services_ = std::unordered_set<ObjectKey>();
   changed_services_.clear();
   changed_slices_ = 0;
 }
