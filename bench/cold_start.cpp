@@ -15,6 +15,7 @@ void cold_start(const Options& options) {
   const std::size_t n = options.cluster.services;
   auto linux_kernel = open_kernel();
   WatchedKernel kernel(linux_kernel);
+  kernel.timed = true;
   Reconciler reconciler(kernel, policy(options.routed), {}, 1, warn);
   if (const auto started = reconciler.start(); !started) throw_error(started.error());
 

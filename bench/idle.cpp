@@ -53,12 +53,12 @@ void idle(const Options& options) {
 
   const auto before = reconciler.counters();
   const auto operations = reconciler.tally().count(0);
-  std::vector<RunningLoop::Turn> turns;
+  std::vector<std::chrono::steady_clock::duration> turns;
   Usage used;
   double children = 0;
   {
-    RunningLoop loop(reconciler, kernel, config.own.audit_period, [&](RunningLoop::Turn turn) {
-      turns.push_back(turn);
+    RunningLoop loop(reconciler, kernel, config.own.audit_period, [&](const LoopView& view) {
+      turns.push_back(std::chrono::steady_clock::now() - view.now.steady);
     });
     const Usage from = usage();
     children = children_cpu();

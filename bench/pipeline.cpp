@@ -45,18 +45,28 @@ void read_lists(const std::string& directory, EventSink& sink) {
 }
 
 std::vector<Failure> WatchedKernel::execute(std::span<const Operation> done) {
-  const auto from = Clock::now();
+  const auto from = timed ? Clock::now() : Clock::time_point{};
   if (operations == 0) first = from;
   auto failed = inner_.execute(done);
-  last = Clock::now();
-  inside += seconds(last - from);
-  const auto kind = done.front().target.index();  // each phase is about one channel
-  const bool is_route = std::holds_alternative<LocalRoute>(done.front().target);
-  by_channel.at(kind < 2 ? 0 : is_route ? 1 : kind - 1) += seconds(last - from);
+  if (timed) {
+    last = Clock::now();
+    inside += seconds(last - from);
+    const auto kind = done.front().target.index();  // each phase is about one channel
+    const bool is_route = std::holds_alternative<LocalRoute>(done.front().target);
+    by_channel.at(kind < 2 ? 0 : is_route ? 1 : kind - 1) += seconds(last - from);
+  }
   operations += done.size();
   failures += failed.size();
   if (executed) executed(done);
   return failed;
+}
+
+std::vector<Notification> WatchedKernel::notifications() {
+  if (!timed) return inner_.notifications();
+  const auto from = Clock::now();
+  auto heard = inner_.notifications();
+  listening += seconds(Clock::now() - from);
+  return heard;
 }
 
 void settle(Reconciler& reconciler, Kernel& kernel) {

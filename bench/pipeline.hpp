@@ -69,13 +69,9 @@ class WatchedKernel : public ForwardingKernel {
     ++observations;
     return inner_.members(set, enough, into);
   }
-  std::vector<Notification> notifications() override {
-    const auto from = Clock::now();
-    auto heard = inner_.notifications();
-    listening += seconds(Clock::now() - from);
-    return heard;
-  }
+  std::vector<Notification> notifications() override;
 
+  bool timed = false;  // take the times down, too: a look at the clock is a system call in the VM
   std::uint64_t operations = 0;
   std::uint64_t failures = 0;
   std::uint64_t observations = 0;

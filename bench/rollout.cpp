@@ -118,7 +118,7 @@ Rolled roll(const Cluster& cluster, std::size_t first, std::chrono::nanoseconds 
   const auto recomputed = reconciler.counters().recomputed;
   Rolled rolled{};
   {
-    RunningLoop loop(reconciler, kernel, no_audits, [&](RunningLoop::Turn) { progress.turned(reconciler.draining()); });
+    RunningLoop loop(reconciler, kernel, no_audits, [&](const LoopView&) { progress.turned(reconciler.draining()); });
     rolled.cpu = loop.cpu();
     const auto begin = Clock::now();
     auto due = begin;

@@ -23,7 +23,7 @@ class Nobody final : public ReadingObserver {
 }  // namespace
 
 RunningLoop::RunningLoop(Reconciler& reconciler, Kernel& kernel, std::chrono::seconds audit_period,
-                         std::function<void(Turn)> turned)
+                         std::function<void(const LoopView&)> turned)
     : health_(Moment::now()),
       metrics_("bench"),
       end_(::eventfd(0, EFD_CLOEXEC)),
@@ -33,17 +33,12 @@ RunningLoop::RunningLoop(Reconciler& reconciler, Kernel& kernel, std::chrono::se
              .health = health_,
              .metrics = metrics_,
              .signal_fd = end_.get(),
-             // Asked first in a turn, and once more at its end.
-             .rules_in_place =
-                 [this] {
-                   if (!turn_began_) turn_began_ = std::chrono::steady_clock::now();
-                   return true;
-                 },
+             .rules_in_place = [] { return true; },
              .node_changed = [](const Node*) {},
              .watches = [] { return std::vector<WatchStatus>{}; },
              .answer =
-                 [this, turned = std::move(turned)](const LoopView&) {
-                   turned(std::chrono::steady_clock::now() - *std::exchange(turn_began_, std::nullopt));
+                 [turned = std::move(turned)](const LoopView& view) {
+                   turned(view);
                    return false;
                  }},
             {.once = false, .audit_period = audit_period}) {

@@ -13,14 +13,11 @@ inline constexpr std::chrono::seconds no_audits = std::chrono::hours(24 * 365);
 
 class RunningLoop {
  public:
-  using Turn = std::chrono::steady_clock::duration;
-
   // The reconciler is synced, so that the loop has nothing to do yet. With no_audits there is but the first piece of
-  // one. `turned` is called at the end of each turn of the loop, on its thread, with the time since it
-  // took its events.
+  // one. `turned` is called at the end of each turn of the loop, on its thread.
   RunningLoop(
       Reconciler& reconciler, Kernel& kernel, std::chrono::seconds audit_period = no_audits,
-      std::function<void(Turn)> turned = [](Turn) {});
+      std::function<void(const LoopView&)> turned = [](const LoopView&) {});
   // Ends both threads; returns when they have.
   ~RunningLoop();
 
@@ -37,7 +34,6 @@ class RunningLoop {
   HealthState health_;
   Metrics metrics_;
   Fd end_;
-  std::optional<std::chrono::steady_clock::time_point> turn_began_;  // the loop's thread
   Loop loop_;
   std::array<std::array<Fd, 2>, 2> sockets_;  // by kind: ours, the reader's
   std::array<std::thread, 2> readers_;

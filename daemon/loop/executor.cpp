@@ -81,8 +81,19 @@ std::uint64_t Tally::count(std::size_t result) const {
 }
 
 void Executor::execute(const Plan& plan, Instant now) {
-  for (std::size_t i = 0; i < phase_count; ++i)
-    if (!plan.phases[i].empty()) execute(static_cast<Phase>(i), plan.phases[i], now);
+  // Endpoints that go rely on nothing: with nothing to be written before them they travel with those that come.
+  const bool together = !plan[Phase::fill].empty() && !plan[Phase::retire].empty() && plan[Phase::admit].empty() &&
+                        plan[Phase::bind].empty() && plan[Phase::route].empty();
+  for (std::size_t i = 0; i < phase_count; ++i) {
+    const auto phase = static_cast<Phase>(i);
+    if (together && phase == Phase::fill) {
+      auto endpoints = plan[Phase::fill];
+      endpoints.insert(endpoints.end(), plan[Phase::retire].begin(), plan[Phase::retire].end());
+      execute(phase, endpoints, now);
+    } else if (!plan[phase].empty() && !(together && phase == Phase::retire)) {
+      execute(phase, plan[phase], now);
+    }
+  }
   look_again();
 }
 

@@ -56,26 +56,32 @@ Result<void> Loop::run() {
     const int count =
         ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms(std::chrono::steady_clock::now(), more));
     if (count < 0 && errno != EINTR) return fail_errno(errno, "epoll_wait");
-    for (int i = 0; i < count; ++i)
-      if (events[static_cast<std::size_t>(i)].data.fd == parts_.signal_fd) return {};
-    take_events();
-    more = work(std::chrono::steady_clock::now());
+    bool notified = false;
+    for (int i = 0; i < count; ++i) {
+      const int fd = events[static_cast<std::size_t>(i)].data.fd;
+      if (fd == parts_.signal_fd) return {};
+      notified = notified || fd == parts_.kernel.notification_fd();
+    }
+    const Moment now = Moment::now();
+    take_events(now, notified);
+    more = work(now);
     report();
-    report_watches(std::chrono::steady_clock::now());
+    report_watches(now.steady);
     if (options_.once && !more && parts_.reconciler.synced())
       if (const auto result = once_result()) return *result;
-    more = parts_.answer({parts_.reconciler, Moment::now(), last_event_, parts_.rules_in_place()}) || more;
+    more = parts_.answer({parts_.reconciler, now, last_event_, parts_.rules_in_place()}) || more;
   }
 }
 
-void Loop::take_events() {
+void Loop::take_events(const Moment& now, bool notified) {
   auto events = parts_.inbox.take();
-  if (!events.empty()) last_event_ = Moment::now();
+  if (!events.empty()) last_event_ = now;
   for (auto& event : events) {
     count(event, parts_.metrics);
     parts_.reconciler.apply(std::move(event));
   }
-  for (const auto& notification : parts_.kernel.notifications()) parts_.reconciler.notice(notification);
+  if (notified)
+    for (const auto& notification : parts_.kernel.notifications()) parts_.reconciler.notice(notification);
 
   const Node* node = parts_.reconciler.cluster().node();
   if ((node != nullptr) != node_.has_value() || (node != nullptr && *node != *node_)) {
@@ -85,24 +91,23 @@ void Loop::take_events() {
   }
 }
 
-bool Loop::work(Instant now) {
+bool Loop::work(const Moment& now) {
   auto& reconciler = parts_.reconciler;
   if (!reconciler.cluster().synced()) return false;
   if (!pending_ && (reconciler.cluster().touched() > 0 || !reconciler.synced())) {
     pending_ = true;
     before_ = {reconciler.tally().count(0), reconciler.tally().count(1)};
-    const Moment moment = Moment::now();
     for (const auto family : families) {
-      parts_.health.queued(family, moment);
-      parts_.metrics.queued(family, moment.wall);
+      parts_.health.queued(family, now);
+      parts_.metrics.queued(family, now.wall);
     }
   }
   if (!parts_.rules_in_place()) return false;
   const bool disturbed = !parts_.alone();
   if (std::exchange(disturbed_, disturbed) && !disturbed) reconciler.look_again();
   if (disturbed) return false;
-  if (!std::exchange(syncing_, true)) sync_began_ = now;
-  const bool more = reconciler.step(now);
+  if (!std::exchange(syncing_, true)) sync_began_ = now.steady;
+  const bool more = reconciler.step(now.steady);
   publish();
   // A few objects that keep failing are their own trouble; that nothing at all can be written is the node's.
   const Tally& tally = reconciler.tally();
@@ -124,14 +129,14 @@ bool Loop::work(Instant now) {
   if (more) return true;
   if (auto flows = reconciler.take_unsettled_flows(); !flows.empty()) parts_.sweep_flows(std::move(flows));
   if (options_.once) return false;
-  if (reconciler.draining() && now >= next_drain_poll_) {
-    const bool all_seen = reconciler.poll_drains(now, drains_per_poll);
-    next_drain_poll_ = all_seen ? now + drain_poll_period : now;
+  if (reconciler.draining() && now.steady >= next_drain_poll_) {
+    const bool all_seen = reconciler.poll_drains(now.steady, drains_per_poll);
+    next_drain_poll_ = all_seen ? now.steady + drain_poll_period : now.steady;
   }
-  if (now >= next_audit_) {
+  if (now.steady >= next_audit_) {
     const auto pace = audit_pace(reconciler.ledger().server_count(), options_.audit_period);
     (void)reconciler.audit(pace.servers, pace.sets);
-    next_audit_ = now + pace.tick;
+    next_audit_ = now.steady + pace.tick;
   }
   return !reconciler.ledger().settled();
 }
@@ -151,9 +156,11 @@ void Loop::publish() {
   for (const auto& notice : reconciler.take_notices())
     if (parts_.notice) parts_.notice(notice);
 
-  const auto wall = std::chrono::system_clock::now();
-  for (const auto& [family, began] : reconciler.take_written())
-    parts_.metrics.network_programming_duration(family, std::max(wall - began, std::chrono::nanoseconds(0)));
+  if (const auto written = reconciler.take_written(); !written.empty()) {
+    const auto wall = std::chrono::system_clock::now();
+    for (const auto& [family, began] : written)
+      parts_.metrics.network_programming_duration(family, std::max(wall - began, std::chrono::nanoseconds(0)));
+  }
   for (const auto family : families) {
     const auto without = reconciler.local().without(family);
     parts_.metrics.set_no_local_endpoints(family, without.internal, without.external);

@@ -49,9 +49,10 @@ class Loop {
 
  private:
   [[nodiscard]] Result<void> watch(int fd);
-  void take_events();
+  // `notified`: the kernel has something to say.
+  void take_events(const Moment& now, bool notified);
   // Returns whether more work waits.
-  bool work(Instant now);
+  bool work(const Moment& now);
   // What `once` ends with; empty while failures still have their first retries before them.
   [[nodiscard]] std::optional<Result<void>> once_result() const;
   [[nodiscard]] int timeout_ms(Instant now, bool more) const;
