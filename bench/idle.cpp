@@ -24,6 +24,14 @@ double children_cpu() {
   return seconds_of(used.ru_utime) + seconds_of(used.ru_stime);
 }
 
+// How often something else was run in place of this thread. What ran then is in the turn's time, but is none of its
+// CPU.
+long preemptions() {
+  rusage used{};
+  ::getrusage(RUSAGE_THREAD, &used);
+  return used.ru_nivcsw;
+}
+
 void await_ready(const RulesKeeper& rules) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
   while (!rules.ready()) {
@@ -53,12 +61,18 @@ void idle(const Options& options) {
 
   const auto before = reconciler.counters();
   const auto operations = reconciler.tally().count(0);
-  std::vector<std::chrono::steady_clock::duration> turns;
+  std::vector<std::chrono::steady_clock::duration> turns;  // that nothing interrupted
+  std::size_t interrupted = 0;
+  long preempted = 0;
   Usage used;
   double children = 0;
   {
     RunningLoop loop(reconciler, kernel, config.own.audit_period, [&](const LoopView& view) {
-      turns.push_back(std::chrono::steady_clock::now() - view.now.steady);
+      const auto turn = std::chrono::steady_clock::now() - view.now.steady;
+      if (std::exchange(preempted, preemptions()) == preempted)
+        turns.push_back(turn);
+      else
+        ++interrupted;
     });
     const Usage from = usage();
     children = children_cpu();
@@ -75,11 +89,12 @@ void idle(const Options& options) {
   say("", (used.cpu + children) * 100 / used.wall, "%", 1);
   say(".own", used.cpu * 100 / used.wall, "%");
   say(".rules_programs", children * 100 / used.wall, "%");
-  // By the clock, which is at least its CPU time: that of a thread is counted in ticks of 10 ms in the VM.
+  // By the clock: the CPU time of a thread is counted in ticks of 10 ms in the VM.
   std::sort(turns.begin(), turns.end());
   say(".longest_turn", seconds(turns.back()) * 1e3, "ms", 5);
   say(".middle_turn", seconds(turns[turns.size() / 2]) * 1e3, "ms");
   say(".turns", static_cast<double>(turns.size()), "count");
+  say(".turns_interrupted", static_cast<double>(interrupted), "count");
   say(".audits", static_cast<double>(after.audits - before.audits), "count");
   say(".seconds", used.wall, "s");
 }

@@ -6,42 +6,51 @@ namespace {
 // Of doubtful virtual servers, before the loop turns to its other inputs.
 constexpr std::size_t observations_per_plan = 64;
 
-Subject whole_address(const IpAddress& address) { return {address, Protocol::none, Port{}, 0}; }
+using Aspect = Subject::Aspect;
+
+Subject frontend(const IpAddress& address, Protocol protocol, Port port) { return {{address, protocol, port, 0}}; }
+Subject whole_address(const IpAddress& address) { return frontend(address, Protocol::none, Port{}); }
+Subject by_mark(Family family, std::uint32_t mark) { return {{IpAddress::any(family), Protocol::none, Port{}, mark}}; }
 
 Subject any_address(const Subject& subject) {
-  return {IpAddress::any(subject.family()), subject.protocol, subject.port, 0};
+  const auto& key = subject.key;
+  return frontend(IpAddress::any(key.family()), key.protocol, key.port);
 }
 
-// The set entries by which what lives under the subject is known to be ours.
 Subject ownership_of(Subject subject) {
-  subject.fwmark = ~0U;  // no subject is a firewall mark
+  subject.key.fwmark = 0;
+  subject.aspect = Aspect::ownership;
   return subject;
 }
 
-// A route that is to go waits until every address of its family has been bound.
-Subject removal_of_routes(Family family) { return {IpAddress::any(family), Protocol::none, Port{}, ~1U}; }
+Subject removal_of_routes(Family family) {
+  return {whole_address(IpAddress::any(family)).key, Aspect::removal_of_routes};
+}
 
 Subject subject_of(const Operation& operation) {
-  if (const auto* server = std::get_if<VirtualServer>(&operation.target)) return server->key;
-  if (const auto* of = std::get_if<DestinationOf>(&operation.target)) return of->server;
+  if (const auto* server = std::get_if<VirtualServer>(&operation.target)) return {server->key};
+  if (const auto* of = std::get_if<DestinationOf>(&operation.target)) return {of->server};
   if (const auto* bound = std::get_if<BoundAddress>(&operation.target)) return whole_address(bound->address);
   if (const auto* route = std::get_if<LocalRoute>(&operation.target)) {
     if (operation.verb == Verb::remove) return removal_of_routes(route->destination.family());
-    return {route->destination.address, Protocol::none, Port{}, ~2U};  // waits for nothing
+    return {whole_address(route->destination.address).key, Aspect::route};
   }
   const auto& entry = std::get<SetEntry>(operation.target);
+  const auto on_nodes = [&](Protocol protocol) {
+    return frontend(IpAddress::any(entry.set.family), protocol, entry.port);
+  };
   switch (entry.set.kind) {
     case SetKind::node_port_tcp:
-    case SetKind::node_port_local_tcp: return {IpAddress::any(entry.set.family), Protocol::tcp, entry.port, 0};
+    case SetKind::node_port_local_tcp: return on_nodes(Protocol::tcp);
     case SetKind::node_port_udp:
-    case SetKind::node_port_local_udp: return {IpAddress::any(entry.set.family), Protocol::udp, entry.port, 0};
-    case SetKind::marks: return {IpAddress::any(entry.set.family), Protocol::none, Port{}, mark_of(entry)};
+    case SetKind::node_port_local_udp: return on_nodes(Protocol::udp);
+    case SetKind::marks: return by_mark(entry.set.family, mark_of(entry));
     case SetKind::outside:
       if (entry.mark == Mark{}) break;
-      return {IpAddress::any(entry.set.family), Protocol::none, Port{}, entry.mark.value};
+      return by_mark(entry.set.family, entry.mark.value);
     default: break;
   }
-  return {entry.address, entry.protocol, entry.port, 0};
+  return frontend(entry.address, entry.protocol, entry.port);
 }
 
 // What may not go on while this operation has failed. A destination, a hairpin entry and what comes last in a direction
@@ -52,13 +61,13 @@ std::vector<Subject> blocked_by(Phase phase, const Operation& operation) {
     case Phase::restrict_:
       if (std::get<SetEntry>(operation.target).set.kind == SetKind::loop_back) return {};
       return {subject};
-    case Phase::bind: return {removal_of_routes(subject.family())};
+    case Phase::bind: return {removal_of_routes(subject.key.family())};
     case Phase::serve_outside:
     case Phase::serve:
     case Phase::unbind:
     case Phase::shut_out: return {subject};
     case Phase::unserve:
-      return {subject, ownership_of(whole_address(subject.address)), ownership_of(any_address(subject))};
+      return {subject, ownership_of(whole_address(subject.key.address)), ownership_of(any_address(subject))};
     default: return {};
   }
 }
@@ -106,9 +115,9 @@ bool Executor::blocked(Phase phase, const Operation& operation) const {
   const Subject subject = subject_of(operation);
   // The endpoints of what serves already are kept right whatever else about it fails.
   const bool endpoints = phase == Phase::fill_outside || phase == Phase::fill || phase == Phase::retire;
-  if (endpoints && ledger_.is_actual(subject)) return false;
+  if (endpoints && ledger_.is_actual(subject.key)) return false;
   if (phase == Phase::route || phase == Phase::unroute) return retries_.blocked(subject);
-  return retries_.blocked(subject) || retries_.blocked(whole_address(subject.address)) ||
+  return retries_.blocked(subject) || retries_.blocked(whole_address(subject.key.address)) ||
          retries_.blocked(any_address(subject)) ||
          (phase == Phase::unrestrict &&
           (retries_.blocked(ownership_of(subject)) || held_.contains(ownership_of(subject))));

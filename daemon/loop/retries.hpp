@@ -13,9 +13,31 @@
 
 namespace ipvsd {
 
-// What an operation is about: one frontend (address, protocol, port), an address with all its ports, or a port on all
-// addresses; unset parts stand for all.
-using Subject = VirtualServerKey;
+// What an operation is about, and what others wait for. Of `key`, unset parts stand for all: an address with all its
+// ports, a port on all addresses.
+struct Subject {
+  enum class Aspect : std::uint8_t {
+    traffic,            // what reaches the frontend, and what serves it
+    ownership,          // the set entries by which what lives under the key is known to be ours
+    route,              // the route itself: waits for nothing
+    removal_of_routes,  // of the family: waits until every address has been bound
+  };
+  VirtualServerKey key;
+  Aspect aspect = Aspect::traffic;
+
+  friend bool operator==(const Subject&, const Subject&) = default;
+};
+
+}  // namespace ipvsd
+
+template <>
+struct std::hash<ipvsd::Subject> {
+  std::size_t operator()(const ipvsd::Subject& subject) const noexcept {
+    return std::hash<ipvsd::VirtualServerKey>()(subject.key) * 4 + static_cast<std::size_t>(subject.aspect);
+  }
+};
+
+namespace ipvsd {
 
 class Retries {
  public:
