@@ -1,6 +1,10 @@
 #!/bin/bash
 # A backend dies while something else is wrong: its clients hear of it, those that wait for an answer and those that ask.
 # Meanwhile the daemon is stopped, so that nothing is repaired before they have heard.
+#
+# With a destination the kernel forgets its connections, because net.ipv4.vs.expire_nodest_conn is 1 (from 5.9 on at once,
+# by a work of its own; kube-proxy sets it too). What the backend says is translated no more then, and a client hears of
+# its end only by the answer to what it sends. So for these hands there is no test of clients that wait.
 set -u
 cd "$(dirname "$(realpath "$0")")/../.." || exit 1
 . test/kernel/lib.sh
@@ -17,9 +21,10 @@ daemon_down() {
   stop KILL
   true
 }
-ipvs_flushed() { held_up && ipvsadm -C; }
-server_deleted() { held_up && ipvsadm -D -t $vip:80; }
-destination_deleted() { held_up && ipvsadm -d -t $vip:80 -r 10.244.1.13:8081; }
+ipvs_flushed() { held_up && ipvsadm -C && within 60 forgotten; }
+server_deleted() { held_up && ipvsadm -D -t $vip:80 && within 60 forgotten; }
+destination_deleted() { held_up && ipvsadm -d -t $vip:80 -r 10.244.1.13:8081 && within 60 forgotten; }
+forgotten() { ! grep -q ' 0AF4010D 1F91 ESTABLISHED' /proc/net/ip_vs_conn; }
 address_gone() { held_up && ip addr del $vip/32 dev kube-ipvs0; }
 set_flushed() { held_up && ipset flush KUBE-CLUSTER-IP; }
 repaired() {
@@ -28,14 +33,16 @@ repaired() {
 
 # between_requests: it has answered all, and says goodbye (FIN, sent until it is acknowledged). in_mid_request: data waits
 # that it has not read (RST, sent once).
-between_requests() { true; }
+between_requests() { kill -STOP "$started" && within 60 all_answered; }
+all_answered() { [ "$(in_pod web-3 ss -Htn 'sport = :8081' | awk '$2 == 0 && $3 == 0' | wc -l)" = 3 ]; }
 in_mid_request() { kill -STOP "$mortal" && within 60 data_waits; }
-data_waits() { [ "$(in_pod web-3 ss -Htn 'sport = :8081' | awk '$2 > 0' | wc -l)" = 3 ]; }
+# Of one at least: it may have answered the others of that round already.
+data_waits() { [ "$(in_pod web-3 ss -Htn 'sport = :8081' | awk '$2 > 0' | wc -l)" -ge 1 ]; }
 
 clients_hear() { # WRONG WHEN
-  run clients in_pod client "$traffic" hold $vip 80 --count 3 --interval 100 --timeout 60000
+  run clients ip netns exec client "$traffic" hold $vip 80 --count 3 --interval 100 --timeout 60000
   within 60 file_says clients '^3 open' && file_says clients '^3 from web-3$' || return 1
-  $2 && $1 && kill -KILL "$mortal" || return 1
+  $2 && $1 && kill -KILL "$mortal" && kill -CONT "$started" || return 1
   within 90 all_heard || { in_pod client ss -Htno; return 1; }
   kill -TERM "$started"
   wait "$started"
@@ -65,14 +72,11 @@ start
 must "the VIPs" within 60 has_address $vip
 must "the first sync" within 60 synced
 
-for wrong in nothing_wrong daemon_down server_deleted destination_deleted address_gone set_flushed; do
+for wrong in nothing_wrong daemon_down address_gone set_flushed server_deleted destination_deleted ipvs_flushed; do
   check "a backend dies between requests, ${wrong//_/ }: all clients hear of it" clients_hear $wrong between_requests
   must "another in its place" another_serves
+  [[ $wrong =~ deleted|ipvs ]] && continue
   check "a backend dies in mid request, ${wrong//_/ }: all clients hear of it" clients_hear $wrong in_mid_request
   must "another in its place" another_serves
 done
-# Without any virtual server the kernel translates nothing: a client hears only as an answer to what it sends.
-check "a backend dies between requests, ipvs flushed: clients that go on asking hear of it" \
-  clients_hear ipvs_flushed between_requests
-must "another in its place" another_serves
 finish

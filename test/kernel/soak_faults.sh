@@ -84,7 +84,7 @@ flushed_while_down() { stop KILL; ipvsadm -C; foreign_again; begin_again; }
 foreign_again() { ipvsadm -A -t 192.168.77.2:8443 && ipvsadm -a -t 192.168.77.2:8443 -r 10.244.1.11:8080 -m; }
 
 # cuts_connections FAULT: it takes destinations away that connections lead to. With net.ipv4.vs.expire_nodest_conn the
-# kernel ends each that sends something before the repair, whoever repairs.
+# kernel forgets these, whoever repairs.
 cuts_connections() { [[ $1 =~ ^(ipvs_flushed|all_flushed|flushed_while_down)$ ]]; }
 
 # harmful_fault: while what was taken away is missing, requests may fail, and not afterwards.
