@@ -1,8 +1,8 @@
 #!/bin/bash
 # Every suite: unit and golden tests in three builds, the fuzz targets for a bounded time, the chart and the image, the
-# kernel suite on a kernel with IPVS, the conformance scenarios, the Debian package around the programs of the first build
-# (test/package/reproducible_test.sh builds it twice from nothing, and is not run here). Ends with one line "N passed, N
-# failed"; non-zero if anything failed.
+# kernel suite on a kernel with IPVS, ten minutes of the long run, the conformance scenarios, the Debian package around the
+# programs of the first build (test/package/reproducible_test.sh builds it twice from nothing, and is not run here). Ends
+# with one line "N passed, N failed"; non-zero if anything failed.
 set -u
 cd "$(dirname "$(realpath "$0")")/.." || exit 1
 exec </dev/null
@@ -113,6 +113,11 @@ conformance() {
 }
 conformance "conformance"
 conformance "conformance, VIPs by route (a sample)" --route test/conformance/scenarios/{20,31,32,41,44,60}-*
+
+echo
+echo "== long run"
+scripts/soak.sh 0.167 2>&1 | tee "$log/soak"
+count "$log/soak" "the long run"
 
 wait "$kernel"
 echo

@@ -123,6 +123,8 @@ serve_pods() {
 run() {
   local name=$1
   shift
+  # Here and not by the child alone, or who looks at once sees what the run before has written.
+  : >"$work/$name"
   "$@" >"$work/$name" 2>&1 </dev/null &
   started=$!
   background+=("$started")

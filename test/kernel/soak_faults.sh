@@ -1,4 +1,4 @@
-# What goes wrong in soak_test.sh, to be sourced behind lib.sh. Counted in: harmless, harmful, restarts, windows,
+# What goes wrong in soak.sh, to be sourced behind lib.sh. Counted in: harmless, harmful, restarts, windows,
 # window_seconds. $fault is the last one's name; while $kills is no, the daemon is left alive.
 # shellcheck shell=bash
 harmless=0
@@ -52,11 +52,12 @@ weight_changed() { ipvsadm -e -t 10.96.60.1:80 -r 10.244.1.11:8080 -m -w 7; }
 scheduler_changed() { ipvsadm -E -t 10.96.60.3:80 -s wlc; }
 entry_added() { ipset add KUBE-CLUSTER-IP 10.96.79.9,tcp:99; }
 server_added() { ipvsadm -A -t 192.168.77.2:9443 && ipvsadm -D -t 192.168.77.2:9443; }
+backend_dies() { mortal_dies true; }
+backend_dies_in_mid_request() { mortal_dies until_data_waits; }
 
 harmless_fault() {
-  local some=(stopped_a_while restore_killed lock_held weight_changed scheduler_changed entry_added server_added)
-  # Not in the sample of the suites: docs/reliability.md says what is not explained about it.
-  [ "$seconds" -gt 60 ] && some+=(backend_dies)
+  local some=(stopped_a_while restore_killed lock_held weight_changed scheduler_changed entry_added server_added
+    backend_dies backend_dies_in_mid_request)
   [ $kills = yes ] && some+=(killed restarted twice_killed killed)
   fault=${some[RANDOM % ${#some[@]}]}
   harmless=$((harmless + 1))
@@ -83,7 +84,7 @@ flushed_while_down() { stop KILL; ipvsadm -C; foreign_again; begin_again; }
 foreign_again() { ipvsadm -A -t 192.168.77.2:8443 && ipvsadm -a -t 192.168.77.2:8443 -r 10.244.1.11:8080 -m; }
 
 # cuts_connections FAULT: it takes destinations away that connections lead to. With net.ipv4.vs.expire_nodest_conn the
-# kernel ends each that sends something before the repair, whoever repairs.
+# kernel forgets these, whoever repairs.
 cuts_connections() { [[ $1 =~ ^(ipvs_flushed|all_flushed|flushed_while_down)$ ]]; }
 
 # harmful_fault: while what was taken away is missing, requests may fail, and not afterwards.
@@ -101,7 +102,6 @@ harmful_fault() {
   within 60 at_rest || return 1
   uptime_now to
   if cuts_connections $fault; then hold_throughout || return 1; fi
-  # A request that began before the hand may meet it.
-  awk -v from="$from" -v to="$to" 'BEGIN { print from - 0.3, to }' >>"$work/windows"
+  echo "$from $to" >>"$work/windows"
   window_seconds=$((window_seconds + ${to%.*} - ${from%.*} ))
 }

@@ -1,4 +1,4 @@
-# The traffic of soak_test.sh, to be sourced behind lib.sh. Counted in: held_count, held_rounds, broken, died, asked,
+# The traffic of soak.sh, to be sourced behind lib.sh. Counted in: held_count, held_rounds, broken, died, asked,
 # failures.
 # shellcheck shell=bash
 held_rounds=0
@@ -37,7 +37,7 @@ keep() {
   run "held-$1" ip netns exec "$2" "$traffic" hold "$4" "$5" --count "$3" --interval 1000 --timeout 60000 --reset
   holders+=("$1:$started")
   held_count=$((${held_count:-0} + $3))
-  within 30 file_says "held-$1" "^$3 open"
+  within 60 file_says "held-$1" "^$3 open"
 }
 hold_throughout() {
   holders=()
@@ -57,7 +57,8 @@ held_throughout() {
 
 # ask_on NAME NETNS PROTOCOL ADDRESS PORT: one request after the other until the end.
 ask_on() {
-  run "asked-$1" ip netns exec "$2" "$traffic" request "$3" "$4" "$5" --count 100000000 --interval 100 --reset --failures
+  run "asked-$1" ip netns exec "$2" "$traffic" request "$3" "$4" "$5" --count 100000000 --interval 100 \
+    --timeout 10000 --reset --failures
   requesters+=("$1:$started")
 }
 request_throughout() {
@@ -65,7 +66,7 @@ request_throughout() {
   ask_on node-port outside tcp 192.168.77.2 30600
   ask_on mark outside tcp 203.0.113.60 80
 }
-# A request may fail that began between a foreign hand and its repair.
+# A request may fail that was under way between a foreign hand and its repair.
 requests_accounted() {
   local requester name status=0
   for requester in "${requesters[@]}"; do
@@ -75,7 +76,7 @@ requests_accounted() {
     failures=$((failures + $(grep -c '^failed ' "$work/asked-$name")))
     asked=$((asked + $(awk '/^[0-9]+ (from|failed)/ { sum += $1 } END { print sum + 0 }' "$work/asked-$name")))
     awk -v name="$name" 'NR == FNR { from[NR] = $1; to[NR] = $2; n = NR; next }
-      /^failed / { began = $2 + 0; for (i = 1; i <= n; i++) if (began >= from[i] && began <= to[i]) next; print name, $0; bad = 1 }
+      /^failed / { for (i = 1; i <= n; i++) if ($3 + 0 >= from[i] && $2 + 0 <= to[i]) next; print name, $0; bad = 1 }
       END { exit bad }' "$work/windows" "$work/asked-$name" || status=1
   done
   return $status
@@ -85,7 +86,7 @@ requests_accounted() {
 hold_for_a_while() {
   run rolling ip netns exec client "$traffic" hold 10.96.60.3 80 --count 6 --interval 100 --timeout 30000 --reset
   rolling=$started
-  within 30 file_says rolling '^6 open'
+  within 60 file_says rolling '^6 open'
 }
 held_while() {
   kill -TERM $rolling && wait $rolling
@@ -94,24 +95,34 @@ held_while() {
   file_says rolling '^6 of 6 connections intact .*, 0 broken$'
 }
 
-# A backend dies, with the connections that it has, and no others; another comes in its place.
-backend_dies() {
+# mortal_dies HOW: a backend dies, with the connections that it has, and no others; another comes in its place. HOW is what
+# happens before: "true", and their clients get a FIN; "until_data_waits", and they get a RST, which is sent only once.
+mortal_dies() {
   local theirs said
-  run dying ip netns exec client "$traffic" hold 10.96.60.4 80 --count 9 --interval 100 --timeout 30000 --reset
-  within 30 file_says dying '^9 open' || return 1
+  run dying ip netns exec client "$traffic" hold 10.96.60.4 80 --count 9 --interval 100 --timeout 60000 --reset
+  within 60 file_says dying '^9 open' || return 1
   theirs=$(awk '$3 == "web-3" { print $1 }' "$work/dying")
-  kill -KILL "$mortal"
+  [ "${theirs:-0}" -gt 0 ] || { echo "no connection to web-3"; return 1; }
+  $1 && kill -KILL "$mortal" || return 1
   slice_of mortal 11 12
-  within 30 serving -t 10.96.60.4:80 2 || return 1
-  within 30 dead_ones_counted "$theirs" || return 1
+  within 60 serving -t 10.96.60.4:80 2 || return 1
+  within 90 dead_ones_counted "$theirs" || return 1
   kill -TERM "$started"
   wait "$started"
+  cat "$work/dying"
   said=$(awk '/ intact after / { print $(NF - 1) }' "$work/dying")
   broken=$((broken + said))
   died=$((died + theirs))
   held_rounds=$((held_rounds + 9))
+  # Each heard of it: none is counted because nothing came.
+  not file_says dying 'no answer in time' || return 1
   mortal_lives || return 1
   slice_of mortal 11 12 13
-  within 30 serving -t 10.96.60.4:80 3
+  within 60 serving -t 10.96.60.4:80 3
 }
 dead_ones_counted() { [ "$(grep -c '^broken in round' "$work/dying")" -ge "$1" ]; }
+until_data_waits() {
+  kill -STOP "$mortal"
+  within 60 data_waits
+}
+data_waits() { in_pod web-3 ss -Htn "sport = :${ports[mortal]}" | awk '$2 > 0 { n++ } END { exit n == 0 }'; }

@@ -7,11 +7,13 @@
 //                   [--reset] [--failures]
 //     Prints each answer (unless quiet), then how often each NAME answered and how many requests failed. --reset: ends
 //     its connections with a RST, so that the source port can be used again at once. --failures: of the answers only
-//     those that failed, as "failed SECONDS: why", with the time when the request began, as /proc/uptime counts it.
+//     those that failed, as "failed FROM TO: why", with the times when the request began and ended, in seconds as
+//     /proc/uptime counts them.
 //   traffic hold ADDRESS PORT [--count N] [--rounds N] [--timeout MS] [--interval MS] [--reset] [--over-sctp]
 //     Opens N TCP (or SCTP) connections, prints how many each NAME took, then sends a line over each of them and checks
-//     its echo, once per interval, until SIGTERM or the given number of rounds; prints how many broke. --reset: ends
-//     them with a RST, after which IPVS forgets them in 10 s instead of 2 min.
+//     its echo, once per interval, until SIGTERM or the given number of rounds; prints how many broke, and of each how:
+//     "ended by the peer", "Connection reset by peer", or that there was no answer in time. --reset: ends them with a
+//     RST, after which IPVS forgets them in 10 s instead of 2 min.
 //
 // Exit status: 0, or 1 if a request failed or a connection broke, or 2 for a wrong command line.
 // One thread, no library but libc: starting a program is slow on the test kernel.
@@ -222,17 +224,22 @@ int serve(const Options& options) {
   return 0;
 }
 
-// One line, without its end; nothing if it does not come in time or the connection ends.
+// One line, without its end; nothing if it does not come in time (errno is ETIMEDOUT) or the connection ends (0).
 std::optional<std::string> read_line(int fd, milliseconds timeout) {
   const auto deadline = Clock::now() + timeout;
   std::string line;
   while (true) {
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now()).count();
     pollfd ready{fd, POLLIN, 0};
-    if (left <= 0 || (poll(&ready, 1, static_cast<int>(left)) <= 0 && errno != EINTR)) return std::nullopt;
+    if (left <= 0) {
+      errno = ETIMEDOUT;
+      return std::nullopt;
+    }
+    poll(&ready, 1, static_cast<int>(left));
     char bytes[2048];
     const ssize_t length = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (length < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+    if (length == 0) errno = 0;
     if (length <= 0) return std::nullopt;
     line.append(bytes, static_cast<std::size_t>(length));
     if (line.ends_with('\n')) {
@@ -260,6 +267,11 @@ int open_client(std::string_view protocol, const SocketAddress& peer, int source
   return -1;
 }
 
+const char* why(int reason) {
+  if (reason == 0) return "ended by the peer";
+  return reason == ETIMEDOUT ? "no answer in time" : std::strerror(reason);
+}
+
 std::string first_word(const std::string& line) { return line.substr(0, line.find(' ')); }
 
 void print_counts(const std::map<std::string, int>& answers) {
@@ -277,7 +289,6 @@ std::optional<std::string> ask(std::string_view protocol, const SocketAddress& p
   const int fd = open_client(protocol, peer, source_port, timeout);
   if (fd < 0) return std::nullopt;
   if (protocol == "udp") send(fd, "hello\n", 6, MSG_NOSIGNAL);
-  errno = ETIMEDOUT;
   auto answer = read_line(fd, timeout);
   const int reason = errno;
   if (reset) reset_on_close(fd);
@@ -312,9 +323,9 @@ int request(const Options& options) {
     } else if (stop_requested == 0) {
       const int reason = errno;
       if (options.has("--failures"))
-        std::printf("failed %.2f: %s\n", began, std::strerror(reason));
+        std::printf("failed %.2f %.2f: %s\n", began, uptime(), why(reason));
       else if (!options.has("--quiet"))
-        std::printf("failed: %s\n", std::strerror(reason));
+        std::printf("failed: %s\n", why(reason));
       ++failed;
     }
     std::fflush(stdout);
@@ -330,11 +341,10 @@ int exchange(std::vector<int>& connections, int round, milliseconds timeout) {
   const std::string sent = line + "\n";
   for (const int fd : connections) send(fd, sent.data(), sent.size(), MSG_NOSIGNAL);
   return static_cast<int>(std::erase_if(connections, [&](int fd) {
-    errno = 0;
     const auto answer = read_line(fd, timeout);
     const bool intact = answer == line;
     if (!intact) {
-      std::fprintf(stderr, "broken in round %d: %s\n", round, answer ? answer->c_str() : std::strerror(errno));
+      std::fprintf(stderr, "broken in round %d: %s\n", round, answer ? answer->c_str() : why(errno));
       close(fd);
     }
     return !intact;

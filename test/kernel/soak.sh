@@ -64,8 +64,8 @@ churn_up() {
 churn_answers() {
   local i
   for ((i = 1; i <= come; i++)); do
-    within 30 has_address "10.96.70.$i" || return 1
-    in_pod client "$traffic" request tcp "10.96.70.$i" 80 --count 5 --reset --failures >"$work/met" ||
+    within 60 has_address "10.96.70.$i" || return 1
+    in_pod client "$traffic" request tcp "10.96.70.$i" 80 --count 5 --timeout 10000 --reset --failures >"$work/met" ||
       { cat "$work/met"; return 1; }
     asked=$((asked + 5))
   done
@@ -84,10 +84,10 @@ roll() {
     # The mark leads outside clients to this node's pods, which all three are.
     slice_of $name "${pods[@]}"
   done
-  within 30 serving -t 10.96.60.3:80 ${#pods[@]} || return 1
+  within 60 serving -t 10.96.60.3:80 ${#pods[@]} || return 1
   for name in queue front edge; do slice_of $name 11 12 13; done
   rollouts=$((rollouts + 3))
-  within 30 serving -t 10.96.60.3:80 3 || return 1
+  within 60 serving -t 10.96.60.3:80 3 || return 1
   held_while
 }
 
@@ -142,8 +142,8 @@ for name in front edge queue mortal; do slice_of $name 11 12 13; done
 ipvsadm -A -t 192.168.77.2:8443 && ipvsadm -a -t 192.168.77.2:8443 -r 10.244.1.11:8080 -m
 in_pod outside ip route add 203.0.113.0/24 via 192.168.77.2
 start
-must "the VIPs" within 30 has_address 203.0.113.60
-must "the first sync" within 30 synced
+must "the VIPs" within 60 has_address 203.0.113.60
+must "the first sync" within 60 synced
 node_state >"$work/rest"
 
 uptime_now began
@@ -194,4 +194,5 @@ echo "soak: connections: $held_count held throughout, $held_rounds for a rollout
 echo "soak: requests: $asked, $failures failed, all of them in the $windows windows of foreign hands ($window_seconds s)"
 printf 'soak: %s\n' "${summary[@]}"
 echo "soak: $lines lines in the log, $(grep -c ' warning ' "$log") warnings, $(grep -c ' error ' "$log") errors"
+kill -KILL "$mortal"
 finish
