@@ -73,7 +73,7 @@ void Loop::take_events() {
   if (!events.empty()) last_event_ = Moment::now();
   for (auto& event : events) {
     count(event, parts_.metrics);
-    parts_.reconciler.apply(std::move(event));
+    if (const auto left_out = parts_.reconciler.apply(std::move(event))) parts_.metrics.rejected_object(*left_out);
   }
   for (const auto& notification : parts_.kernel.notifications()) parts_.reconciler.notice(notification);
 

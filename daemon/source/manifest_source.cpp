@@ -128,8 +128,8 @@ void ManifestSource::take_file(const std::string& name, const std::optional<Resu
     if (!file && file.error().code == Errc::interrupted) return;
     if (!file && !delivered_) unread_.insert(name);
     if (!file) return problem(fmt::format("{}; what the file defined before stays", file.error().context));
+    const bool incomplete = !file->complete && !delivered_;
     if (file->complete) unread_.erase(name);
-    if (!file->complete && !delivered_) unread_.insert(name);
     for (auto& line : file->problems) problem(std::move(line));
     for (const auto& line : file->skipped) spdlog::debug("manifests: {}: skipped", line);
     {
@@ -137,6 +137,9 @@ void ManifestSource::take_file(const std::string& name, const std::optional<Resu
       status_.rejected += file->rejected;
     }
     outcome = objects_.update(name, std::move(*file));
+    if (incomplete || outcome.left_out > 0) unread_.insert(name);
+    const std::lock_guard lock(mutex_);
+    status_.rejected += outcome.left_out;
   }
   for (auto& line : outcome.warnings) problem(std::move(line));
   // Until all files have been read, nothing is known to be complete.
