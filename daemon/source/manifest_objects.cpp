@@ -100,7 +100,12 @@ void ManifestObjects::warn_of_conflict(const std::string& file, const Id& id, Ou
   }
 }
 
-std::vector<ClusterEvent> ManifestObjects::snapshot() const {
+std::vector<ClusterEvent> ManifestObjects::snapshot() {
+  // From the files alone: an update that found no memory may have left the rest half done.
+  delivered_.clear();
+  for (const auto& [file, definitions] : files_)
+    for (const auto& [id, definition] : definitions)
+      if (definition.object) delivered_.try_emplace(id, *definition.object);
   std::vector<ClusterEvent> events;
   for (const auto kind : {Kind::service, Kind::endpoint_slice, Kind::node}) {
     events.emplace_back(ReplaceBegin{kind});

@@ -28,7 +28,7 @@ class ManifestObjects {
   [[nodiscard]] Outcome update(const std::string& file, ManifestFile contents);
   [[nodiscard]] Outcome remove(const std::string& file);
   // All there is, as a replacement of all three kinds.
-  [[nodiscard]] std::vector<ClusterEvent> snapshot() const;
+  [[nodiscard]] std::vector<ClusterEvent> snapshot();
 
  private:
   using Id = std::pair<Kind, ObjectKey>;
