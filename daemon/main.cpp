@@ -42,6 +42,7 @@
 #include "daemon/serve/start_retry.hpp"
 #include "daemon/source/api_source.hpp"
 #include "daemon/source/manifest_source.hpp"
+#include "daemon/source/service_cidr_watch.hpp"
 #include "daemon/version.hpp"
 #include "netlink/conntrack.hpp"
 #include "os/memory.hpp"
@@ -122,9 +123,9 @@ class LastWords {
 
 int dry_run(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKernel& kernel, const Fd& signals) {
   keep_capabilities({Capability::net_admin});
-  const auto config = with_service_cidrs(flags, access, kernel, signals);
-  if (!config) return give_up(config.error());
-  policy.routed_cidrs = routed_cidrs(*config);
+  const auto complete = with_service_cidrs(flags, access, kernel, signals);
+  if (!complete) return give_up(complete.error());
+  policy.routed_cidrs = routed_cidrs(complete->config);
   DryRunKernel observed(kernel, [](const Operation& operation) { fmt::print("{}\n", to_string(operation)); });
   Inbox inbox;
   Metrics metrics(version);
@@ -144,7 +145,7 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
           const std::vector<Family>& served, const Fd& signals) {
   const auto complete = with_service_cidrs(flags, access, kernel, signals);
   if (!complete) return complete.error().code == Errc::interrupted ? 0 : give_up(complete.error());
-  const Config& config = *complete;
+  const Config& config = complete->config;
   policy.routed_cidrs = routed_cidrs(config);
   for (const auto family : families)
     policy.serves[static_cast<std::size_t>(family)] = std::find(served.begin(), served.end(), family) != served.end();
@@ -274,6 +275,9 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
       ctl_retry.emplace([&] { return ctl.start(); }, no_ctl, started.error());
     }
   const RunningSource running(inbox, *source);
+  std::optional<ServiceCidrWatch> cidrs;
+  if (asks_for_service_cidrs(flags) && !flags.once)
+    cidrs.emplace(access, complete->found, config.own.audit_period, [] { ::kill(::getpid(), SIGTERM); });
   if (policy.knows_outside == std::array<bool, 2>{} && !policy.by_pod_cidrs)
     spdlog::info(
         "no clusterCIDR or other local detector (detectLocalMode): with externalTrafficPolicy Local all clients, pods "
@@ -285,6 +289,10 @@ int serve(const Flags& flags, const ApiAccess& access, Policy policy, LinuxKerne
   const auto ended = loop.run();
   questions.close();
   if (!ended) return give_up(ended.error());
+  if (cidrs && cidrs->has_changed()) {
+    spdlog::error("the cluster has other Service CIDRs: ended, to be started again with what they are now");
+    return 1;
+  }
   spdlog::info("ended; the kernel's state stays as it is");
   return 0;
 }

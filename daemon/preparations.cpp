@@ -80,9 +80,15 @@ Result<ApiAccess> read_access(const Flags& flags) {
   return access;
 }
 
-Result<Config> with_service_cidrs(const Flags& flags, const ApiAccess& access, LinuxKernel& kernel, const Fd& signals) {
+bool asks_for_service_cidrs(const Flags& flags) {
+  return flags.config.own.service_addresses == ServiceAddresses::route && flags.config.own.service_cidrs.empty() &&
+         flags.manifests.empty();
+}
+
+Result<WithServiceCidrs> with_service_cidrs(const Flags& flags, const ApiAccess& access, LinuxKernel& kernel,
+                                            const Fd& signals) {
   Config config = flags.config;
-  if (config.own.service_addresses != ServiceAddresses::route) return config;
+  if (config.own.service_addresses != ServiceAddresses::route) return WithServiceCidrs{std::move(config), {}};
   const auto found = find_service_cidrs(flags, access, signals);
   if (!found) return fail(found.error());
   const auto addresses = kernel.addresses();
@@ -90,7 +96,7 @@ Result<Config> with_service_cidrs(const Flags& flags, const ApiAccess& access, L
   auto usable = usable_service_cidrs(config, *found, *addresses);
   for (const auto& text : usable.warnings) warn(text);
   config.own.service_cidrs = std::move(usable.cidrs);
-  return config;
+  return WithServiceCidrs{std::move(config), *found};
 }
 
 std::optional<IptablesBackend> forced_backend(const Config& config) {

@@ -28,9 +28,15 @@ void warn(const std::string& text);
 // How the API server is to be asked, as flags, kubeconfig or the Pod's own service account say.
 [[nodiscard]] Result<ApiAccess> read_access(const Flags& flags);
 
-// The configuration with the Service CIDRs that are in effect. Error interrupted: a signal came first.
-[[nodiscard]] Result<Config> with_service_cidrs(const Flags& flags, const ApiAccess& access, LinuxKernel& kernel,
-                                                const Fd& signals);
+// Whether the API server says what the Service CIDRs are.
+[[nodiscard]] bool asks_for_service_cidrs(const Flags& flags);
+struct WithServiceCidrs {
+  Config config;            // with those that are in effect
+  std::vector<Cidr> found;  // all that there are
+};
+// Error interrupted: a signal came first.
+[[nodiscard]] Result<WithServiceCidrs> with_service_cidrs(const Flags& flags, const ApiAccess& access,
+                                                          LinuxKernel& kernel, const Fd& signals);
 
 [[nodiscard]] std::optional<IptablesBackend> forced_backend(const Config& config);
 // The families that have an iptables backend. IPv4 must; without one for IPv6 there are no IPv6 Services.

@@ -108,6 +108,10 @@ struct Node {
   friend bool operator==(const Node&, const Node&) = default;
 };
 
+// So many objects of a kind are listed and held at most: far above what etcd holds. A server, or whoever writes
+// manifests, that never comes to an end would fill the memory.
+inline constexpr std::size_t default_object_limit = 1'000'000;
+
 using Object = std::variant<Service, EndpointSlice, Node>;
 enum class Kind : std::uint8_t { service, endpoint_slice, node };
 [[nodiscard]] std::string_view to_string(Kind kind);

@@ -48,7 +48,9 @@ Result<pid_t> spawn(const std::vector<std::string>& argv, int in, int out, int e
   ::sigfillset(&all);
   ::posix_spawnattr_setsigmask(&attributes, &none);
   ::posix_spawnattr_setsigdefault(&attributes, &all);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  // A process group of its own, so that what it starts can be killed with it.
+  ::posix_spawnattr_setpgroup(&attributes, 0);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   pid_t pid = 0;
   const int error = ::posix_spawnp(&pid, arguments[0], &actions, &attributes, arguments.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
@@ -95,7 +97,7 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, const st
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) {
       timed_out = true;
-      ::kill(*pid, SIGKILL);
+      ::kill(-*pid, SIGKILL);
       break;
     }
     if (fds[0].revents != 0 && !drain(out->read, result.out)) out->read.reset();
@@ -115,7 +117,7 @@ Result<ProcessResult> run_process(const std::vector<std::string>& argv, const st
     if (ended != 0) break;
     if (std::chrono::steady_clock::now() >= end) {
       timed_out = true;
-      ::kill(*pid, SIGKILL);
+      ::kill(-*pid, SIGKILL);
     } else {
       ::poll(nullptr, 0, 1);
     }

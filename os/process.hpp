@@ -17,8 +17,9 @@ struct ProcessResult {
 };
 
 // Looks `argv[0]` up in PATH, feeds `input` to its standard input and collects both outputs (each cut at 64 MiB).
-// At the deadline the program is killed and the error is timed_out. Error not_found: no such program. A non-zero exit
-// status is not an error here. SIGPIPE is to be ignored where there is input. Thread-safe.
+// At the deadline the program is killed, with what it started and holds its outputs open or not, and the error is
+// timed_out; it has a process group of its own, so that signals of a terminal do not reach it. Error not_found: no such
+// program. A non-zero exit status is not an error here. SIGPIPE is to be ignored where there is input. Thread-safe.
 [[nodiscard]] Result<ProcessResult> run_process(const std::vector<std::string>& argv, const std::string& input,
                                                 std::chrono::milliseconds deadline);
 

@@ -22,8 +22,12 @@ ObjectKey owner_of(const EndpointSlice& slice) { return {slice.key.ns, slice.ser
 
 }  // namespace
 
-void ClusterState::apply(ClusterEvent event) {
+std::optional<ClusterState::LeftOut> ClusterState::apply(ClusterEvent event) {
   if (auto* upserted = std::get_if<Upsert>(&event)) {
+    if (!has_room(upserted->object)) {
+      const Kind kind = kind_of(upserted->object);
+      return LeftOut{kind, key_of(upserted->object), leave_out(kind)};
+    }
     if (!unknown_.empty()) unknown_.erase({kind_of(upserted->object), key_of(upserted->object)});
     std::visit([this](auto&& object) { upsert(std::move(object)); }, std::move(upserted->object));
   } else if (const auto* removed = std::get_if<Remove>(&event)) {
@@ -36,6 +40,19 @@ void ClusterState::apply(ClusterEvent event) {
     sweep(ended->kind);
     listed_[static_cast<std::size_t>(ended->kind)] = true;
   }
+  return {};
+}
+
+bool ClusterState::has_room(const Object& object) const {
+  if (const auto* service = std::get_if<Service>(&object))
+    return held_services_ < object_limit_ || known_service(service->key) != nullptr;
+  if (const auto* slice = std::get_if<EndpointSlice>(&object))
+    return slices_.size() < object_limit_ || slices_.contains(slice->key);
+  return true;
+}
+
+bool ClusterState::leave_out(Kind kind) {
+  return !std::exchange(left_out_[static_cast<std::size_t>(kind)], generation(kind));
 }
 
 void ClusterState::upsert(Service service) {
@@ -43,6 +60,7 @@ void ClusterState::upsert(Service service) {
   Known& known = entry.second;
   known.generation = generation(Kind::service);
   if (known.object == service) return;
+  if (!known.object) ++held_services_;
   known.object = std::move(service);
   changed_services_.insert(entry.first);
   touch(entry);
@@ -105,6 +123,7 @@ void ClusterState::remove_service(const ObjectKey& key) {
   const auto known = services_.find(key);
   if (known == services_.end() || !known->second.object) return;
   known->second.object.reset();
+  --held_services_;
   changed_services_.insert(key);
   touch(*known);
 }
@@ -129,6 +148,10 @@ void ClusterState::keep(Kind kind, const ObjectKey& key) {
   } else {
     return;
   }
+  if (mark == nullptr && unknown_.size() >= object_limit_ && !unknown_.contains({kind, key})) {
+    leave_out(kind);
+    return;
+  }
   (mark != nullptr ? *mark : unknown_[{kind, key}]) = generation(kind);
 }
 
@@ -141,6 +164,7 @@ void ClusterState::sweep(Kind kind) {
     for (const auto& [key, held] : slices_)
       if (held.generation != generation(kind)) gone.push_back(key);
   for (const auto& key : gone) remove(kind, key);
+  if (auto& last = left_out_[static_cast<std::size_t>(kind)]; last && *last != generation(kind)) last.reset();
   std::erase_if(unknown_,
                 [&](const auto& item) { return item.first.first == kind && item.second != generation(kind); });
 }

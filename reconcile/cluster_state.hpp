@@ -18,17 +18,28 @@ namespace ipvsd {
 
 class ClusterState {
  public:
-  // The state of the Node `node_name` is kept, events of others are ignored.
-  explicit ClusterState(std::string node_name) : node_name_(std::move(node_name)) {}
+  // The state of the Node `node_name` is kept, events of others are ignored. Of Services and of EndpointSlices at most
+  // `object_limit` each are held.
+  explicit ClusterState(std::string node_name, std::size_t object_limit = default_object_limit)
+      : node_name_(std::move(node_name)), object_limit_(object_limit) {}
 
+  // A new object for which there is no room: its next event or list brings it in, once others have gone.
+  struct LeftOut {
+    Kind kind;
+    ObjectKey key;
+    bool first;  // before it all of its kind had room, as the last list showed
+  };
   // O(the event): an event that changes nothing touches nothing.
-  void apply(ClusterEvent event);
+  std::optional<LeftOut> apply(ClusterEvent event);
+
+  [[nodiscard]] std::size_t object_limit() const { return object_limit_; }
 
   // Services, EndpointSlices and the Node have each been listed completely once. Until then absence means nothing; and
   // without the Node, its NodePort addresses and zone would come and go at a restart.
   [[nodiscard]] bool synced() const { return listed_[0] && listed_[1] && listed_[2]; }
-  // Nothing exists that could not be read and is not known from before. While something does, absence proves nothing.
-  [[nodiscard]] bool complete() const { return unknown_.empty(); }
+  // Nothing exists that could not be read, or had no room, and is not known from before. While something does, absence
+  // proves nothing.
+  [[nodiscard]] bool complete() const { return unknown_.empty() && left_out_ == decltype(left_out_){}; }
 
   // The next touched Service; nothing when none is left. First the cluster's own (default/kubernetes and DNS), then
   // those that changed after they had been taken before, so that nobody waits behind a cold start or a change of the
@@ -88,6 +99,9 @@ class ClusterState {
   };
   using Services = std::unordered_map<ObjectKey, Known>;
 
+  [[nodiscard]] bool has_room(const Object& object) const;
+  // Returns whether it is the first.
+  bool leave_out(Kind kind);
   void upsert(Service service);
   void upsert(EndpointSlice slice);
   void upsert(Node node);
@@ -103,13 +117,16 @@ class ClusterState {
   [[nodiscard]] std::uint32_t generation(Kind kind) const { return generations_[static_cast<std::size_t>(kind)]; }
 
   std::string node_name_;
+  std::size_t object_limit_;
   Services services_;
+  std::size_t held_services_ = 0;  // those in services_ that are there
   std::unordered_map<ObjectKey, HeldSlice> slices_;
   std::map<std::pair<Kind, ObjectKey>, std::uint32_t> unknown_;  // kept and never read; their generation
   std::optional<Node> node_;
   bool node_changed_ = false;
   std::array<std::uint32_t, 3> generations_{};
   std::array<bool, 3> listed_{};
+  std::array<std::optional<std::uint32_t>, 3> left_out_{};  // by kind: the generation of the last that had no room
 
   TriggerTime noted_since_ = TriggerTime::max();
   std::unordered_map<ObjectKey, std::vector<Trigger>> triggers_;  // by Service

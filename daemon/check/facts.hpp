@@ -78,6 +78,10 @@ struct ClusterFacts {
   bool node_known = false;
   bool node_found = false;
   std::vector<Service> services;
+  std::vector<Cidr> pod_cidrs;  // of this node, where there is an API server
+  // For ipvsd.serviceAddresses: route. As configured or, where nothing is, the cluster's.
+  std::vector<Cidr> service_cidrs;
+  std::string service_cidrs_error;    // why there are none to look at
   std::vector<std::string> warnings;  // of objects that could not be read, in whole or in part
 };
 

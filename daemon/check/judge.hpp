@@ -28,4 +28,7 @@ struct GivenConfig {
 [[nodiscard]] Findings judge_cluster(const ClusterFacts& cluster, const NodeFacts& node, const Config& config,
                                      std::string_view node_name);
 
+// The Service CIDRs of ipvsd.serviceAddresses: route; nothing without that.
+[[nodiscard]] Findings judge_service_cidrs(const ClusterFacts& cluster, const NodeFacts& node, const Config& config);
+
 }  // namespace ipvsd::check

@@ -24,7 +24,7 @@ class Collector final : public EventSink {
     for (auto& event : events) {
       if (auto* upserted = std::get_if<Upsert>(&event)) {
         if (auto* service = std::get_if<Service>(&upserted->object)) services_[service->key] = std::move(*service);
-        if (const auto* node = std::get_if<Node>(&upserted->object)) nodes_.insert(node->name);
+        if (const auto* node = std::get_if<Node>(&upserted->object)) nodes_[node->name] = node->pod_cidrs;
       } else if (const auto* ended = std::get_if<ReplaceEnd>(&event)) {
         complete_.insert(ended->kind);
         changed_.notify_all();
@@ -43,6 +43,7 @@ class Collector final : public EventSink {
     into.services_known = complete_.contains(Kind::service);
     into.node_known = complete_.contains(Kind::node);
     into.node_found = !nodes_.empty();
+    for (const auto& [name, cidrs] : nodes_) into.pod_cidrs.insert(into.pod_cidrs.end(), cidrs.begin(), cidrs.end());
     for (const auto& [key, service] : services_) into.services.push_back(service);
     into.warnings = warnings_;
     if (!into.services_known) into.error = fmt::format("no complete list of Services within {} s", deadline.count());
@@ -52,7 +53,7 @@ class Collector final : public EventSink {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<ObjectKey, Service> services_;
-  std::set<std::string> nodes_;
+  std::map<std::string, std::vector<Cidr>> nodes_;  // and their podCIDRs
   std::set<Kind> complete_;
   std::vector<std::string> warnings_;
 };
@@ -132,6 +133,7 @@ ClusterFacts observe_manifests(const std::string& directory, std::chrono::second
   source.stop();
   // Without a cluster nobody needs the Node object.
   cluster.node_known = false;
+  cluster.pod_cidrs.clear();
   return cluster;
 }
 

@@ -78,7 +78,7 @@ void Loop::take_events(const Moment& now, bool notified) {
   if (!events.empty()) last_event_ = now;
   for (auto& event : events) {
     count(event, parts_.metrics);
-    parts_.reconciler.apply(std::move(event));
+    if (const auto left_out = parts_.reconciler.apply(std::move(event))) parts_.metrics.rejected_object(*left_out);
   }
   if (notified)
     for (const auto& notification : parts_.kernel.notifications()) parts_.reconciler.notice(notification);

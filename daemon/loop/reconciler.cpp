@@ -17,13 +17,13 @@ constexpr std::chrono::minutes drift_report_pause{10};
 }  // namespace
 
 Reconciler::Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> primary, std::uint32_t seed, Log warn,
-                       std::size_t services_per_step)
+                       std::size_t services_per_step, std::size_t object_limit)
     : kernel_(kernel),
       policy_(std::move(policy)),
       primary_(primary),
       warn_(std::move(warn)),
       services_per_step_(services_per_step),
-      cluster_(policy_.node_name),
+      cluster_(policy_.node_name, object_limit),
       ledger_(policy_.exclude_cidrs, policy_.serves),
       marks_(policy_.outside_mask),
       retries_(seed),
@@ -60,6 +60,17 @@ Result<void> Reconciler::observe_addresses() {
   view_stale_ = true;
   addresses_stale_ = false;
   return {};
+}
+
+std::optional<Kind> Reconciler::apply(ClusterEvent event) {
+  const auto left_out = cluster_.apply(std::move(event));
+  if (!left_out) return {};
+  if (left_out->first)
+    warn_(
+        fmt::format("{} {}: left out, because {} objects of its kind are held, which is the limit; it and others that "
+                    "are come in with their next change once some have gone",
+                    to_string(left_out->kind), left_out->key.to_string(), cluster_.object_limit()));
+  return left_out->kind;
 }
 
 void Reconciler::notice(const Notification& notification) {

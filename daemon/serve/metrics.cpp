@@ -241,7 +241,8 @@ void Metrics::Series::register_ours(std::string_view version) {
     per_resource[i].events = &counter("kube_ipvsd_watch_events_total", "Events received", labels);
     per_resource[i].lists = &counter("kube_ipvsd_watch_lists_total", "Complete lists read", labels);
     per_resource[i].restarts = &counter("kube_ipvsd_watch_restarts_total", "Watches started anew", labels);
-    per_resource[i].rejected = &counter("kube_ipvsd_rejected_objects_total", "Objects that could not be read", labels);
+    per_resource[i].rejected =
+        &counter("kube_ipvsd_rejected_objects_total", "Objects that could not be read, or had no room", labels);
   }
   batches = &counter("kube_ipvsd_netlink_batches_total", "Batches of messages sent to the kernel");
   dirty = &gauge("kube_ipvsd_dirty_objects", "Objects whose desired state is not in the kernel yet");

@@ -27,7 +27,7 @@ void Shortage::met(int sys_errno) {
   metrics_.accept_failed();
   const auto now = duration_cast<seconds>(steady_clock::now().time_since_epoch()).count();
   if (quiet_until_.exchange(now + 60) > now) return;
-  told_({errc_of(sys_errno), sys_errno, "accept connections: " + remedy(sys_errno)});
+  told_({Errc::busy, sys_errno, "accept connections: " + remedy(sys_errno)});
 }
 
 }  // namespace ipvsd

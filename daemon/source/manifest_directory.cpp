@@ -114,8 +114,8 @@ Result<void> ManifestDirectory::scan(const Visit& visit) {
   for (const auto& [name, signature] : known_)
     if (!present->contains(name)) missing.push_back(name);
   for (const auto& name : missing) {
-    known_.erase(name);
     visit(name, {});
+    known_.erase(name);
   }
   for (const auto& name : *present)
     if (auto visited = visit_file(name, visit); !visited) return visited;
@@ -128,8 +128,8 @@ Result<void> ManifestDirectory::visit_file(const std::string& name, const Visit&
   // A link to nothing counts as gone: that is how a ConfigMap's key disappears.
   if (::fstatat(directory_.get(), name.c_str(), &before, 0) != 0) {
     if (errno == ENOENT && known != known_.end()) {
-      known_.erase(known);
       visit(name, {});
+      known_.erase(known);
     }
     return {};
   }
@@ -140,8 +140,8 @@ Result<void> ManifestDirectory::visit_file(const std::string& name, const Visit&
     return {};
   }
   const auto refuse = [&](const auto& error) {
-    known_.insert_or_assign(name, signature_of(before));
     visit(name, Result<std::string>(error));
+    known_.insert_or_assign(name, signature_of(before));
     return Result<void>();
   };
   if (!S_ISREG(before.st_mode)) return refuse(fail(Errc::unsupported, fmt::format("{}: not a regular file", name)));
@@ -161,8 +161,8 @@ Result<void> ManifestDirectory::visit_file(const std::string& name, const Visit&
     left_some_ = true;
     return {};
   }
-  known_.insert_or_assign(name, signature_of(before));
   visit(name, text);
+  known_.insert_or_assign(name, signature_of(before));
   return {};
 }
 

@@ -34,7 +34,8 @@ class ManifestDirectory {
 
   // `text` is empty if the file is gone, an error if it cannot be read.
   using Visit = std::function<void(const std::string& name, const std::optional<Result<std::string>>& text)>;
-  // Visits the files that changed since the last scan, by name. Error: the directory itself is gone: open() again.
+  // Visits the files that changed since the last scan, by name; one whose visit throws is visited again. Error: the
+  // directory itself is gone: open() again.
   [[nodiscard]] Result<void> scan(const Visit& visit);
   // Whether the last scan left a file for the next time because it was being written or changed.
   [[nodiscard]] bool left_some() const { return left_some_; }

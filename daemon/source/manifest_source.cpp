@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 
 #include <array>
+#include <new>
 #include <utility>
 
 namespace ipvsd {
@@ -88,7 +89,7 @@ bool ManifestSource::wait(int timeout_ms) {
   return ::poll(fds.data(), fds.size(), timeout_ms) > 0 && fds[0].revents == 0 && fds[1].revents != 0;
 }
 
-Result<void> ManifestSource::load(const std::stop_token& stop) {
+Result<void> ManifestSource::load(const std::stop_token& stop) try {
   auto scanned = directory_.scan([&](const std::string& name, const auto& text) { take_file(name, text, stop); });
   if (!scanned || stop.stop_requested()) return scanned;
   const bool first = !std::exchange(delivered_, true);
@@ -111,6 +112,10 @@ Result<void> ManifestSource::load(const std::stop_token& stop) {
   status_.synced = true;
   ++status_.lists;
   return {};
+} catch (const std::bad_alloc&) {
+  // In between reading and delivering: what was read is not known to have arrived. All of it is delivered anew.
+  told_unread_ = delivered_ = false;
+  return fail_errno(ENOMEM, "no memory for the files; raise the memory limit");
 }
 
 void ManifestSource::take_file(const std::string& name, const std::optional<Result<std::string>>& text,
@@ -128,8 +133,8 @@ void ManifestSource::take_file(const std::string& name, const std::optional<Resu
     if (!file && file.error().code == Errc::interrupted) return;
     if (!file && !delivered_) unread_.insert(name);
     if (!file) return problem(fmt::format("{}; what the file defined before stays", file.error().context));
+    const bool incomplete = !file->complete && !delivered_;
     if (file->complete) unread_.erase(name);
-    if (!file->complete && !delivered_) unread_.insert(name);
     for (auto& line : file->problems) problem(std::move(line));
     for (const auto& line : file->skipped) spdlog::debug("manifests: {}: skipped", line);
     {
@@ -137,6 +142,9 @@ void ManifestSource::take_file(const std::string& name, const std::optional<Resu
       status_.rejected += file->rejected;
     }
     outcome = objects_.update(name, std::move(*file));
+    if (incomplete || outcome.left_out > 0) unread_.insert(name);
+    const std::lock_guard lock(mutex_);
+    status_.rejected += outcome.left_out;
   }
   for (auto& line : outcome.warnings) problem(std::move(line));
   // Until all files have been read, nothing is known to be complete.

@@ -50,7 +50,7 @@ class ManifestSource final : public Source {
   ManifestDirectory directory_;
   ManifestObjects objects_;
   bool delivered_ = false;        // the initial replacement has been pushed
-  std::set<std::string> unread_;  // files that were there at the start and could not be read since
+  std::set<std::string> unread_;  // files that could not be read since the start, or of which a part had no room
   bool told_unread_ = false;
 
   mutable std::mutex mutex_;

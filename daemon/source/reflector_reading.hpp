@@ -24,9 +24,6 @@ class ReadingObserver {
   virtual void on_doubt(const std::string& problem) = 0;     // a part of an object that was left out
 };
 
-// Far above what etcd holds. A server that never comes to an end would fill the memory.
-inline constexpr std::size_t default_object_limit = 1'000'000;
-
 // Events leave in batches of at most 64; those of a watch at the latest when the bytes at hand have been
 // read.
 class AnswerReading {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <simdjson.h>
 
-#include "daemon/source/api_connection.hpp"
 #include "daemon/source/json_value.hpp"
 
 namespace ipvsd {
@@ -55,6 +54,10 @@ Result<std::vector<Cidr>> decode_service_cidrs(std::string_view json) {
 
 Result<std::vector<Cidr>> read_service_cidrs(const ApiAccess& access) {
   ApiConnection connection(access);
+  return read_service_cidrs(connection);
+}
+
+Result<std::vector<Cidr>> read_service_cidrs(ApiConnection& connection) {
   std::string body;
   const auto answer = connection.get(std::string(path), silence, [&](std::string_view piece) {
     body += piece.substr(0, answer_limit - std::min(answer_limit, body.size()));

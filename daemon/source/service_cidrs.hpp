@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/config/kubeconfig.hpp"
+#include "daemon/source/api_connection.hpp"
 #include "model/ip.hpp"
 
 namespace ipvsd {
@@ -14,6 +14,7 @@ namespace ipvsd {
 
 // Asks the API server once. Errors: unsupported, of a server that has no such objects (before 1.33); denied, where RBAC
 // forbids it; malformed; timed_out, disconnected or busy where asking again may help.
+[[nodiscard]] Result<std::vector<Cidr>> read_service_cidrs(ApiConnection& connection);
 [[nodiscard]] Result<std::vector<Cidr>> read_service_cidrs(const ApiAccess& access);
 
 }  // namespace ipvsd

@@ -7,7 +7,9 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Beginning of the row, then file and constant of each number in it, in order.
 ROWS = {
-    "objects of a list": [("daemon/source/reflector_reading.hpp", "default_object_limit")],
+    "objects of a list": [("model/objects.hpp", "default_object_limit")],
+    "Services and": [("model/objects.hpp", "default_object_limit"), ("model/objects.hpp", "default_object_limit")],
+    "a list of ServiceCIDRs": [("daemon/source/service_cidrs.cpp", "answer_limit")],
     "an object of a list": [("daemon/source/reflector.hpp", "frame_limit")],
     "a list beside": [("daemon/source/list_reader.cpp", "envelope_limit"), ("daemon/source/list_reader.cpp", "depth_limit")],
     "ports of": [("daemon/source/decode_service.cpp", "port_limit")],

@@ -89,7 +89,9 @@ const std::vector<Resource>& resources() {
   static const std::vector<Resource> all{
       {"services", "Service", "", "v1", "/api/v1", true},
       {"endpointslices", "EndpointSlice", "discovery.k8s.io", "discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1", true},
-      {"nodes", "Node", "", "v1", "/api/v1", false}};
+      {"nodes", "Node", "", "v1", "/api/v1", false},
+      {"servicecidrs", "ServiceCIDR", "networking.k8s.io", "networking.k8s.io/v1", "/apis/networking.k8s.io/v1",
+       false}};
   return all;
 }
 

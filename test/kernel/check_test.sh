@@ -86,6 +86,17 @@ check "a file that is not there: status 1" preflight 1 --config "$work/none" --m
 
 # --- the kernel -------------------------------------------------------------------------------------------------------
 
+# Service CIDRs for VIPs by route.
+config 'ipvsd: {serviceAddresses: route}'
+check "route without Service CIDRs: status 1" on_a_node 1
+check "route without Service CIDRs: says so" mentions '^PROBLEM +service cidr +.*there is no API server to ask'
+config 'ipvsd: {serviceAddresses: route, serviceCIDRs: [192.168.0.0/16]}'
+check "a wrong Service CIDR: status 0" on_a_node 0
+check "a wrong Service CIDR: says so" mentions '^warning +service cidr +Service CIDR 192\.168\.0\.0/16 gets no local route: '
+config 'ipvsd: {serviceAddresses: route, serviceCIDRs: [10.96.0.0/16, "fd00:10:96::/112"]}'
+check "right Service CIDRs: status 0" on_a_node 0
+check "right Service CIDRs: says so" mentions '^ok +service cidr +VIPs are local by routes to 10\.96\.0\.0/16 and fd00:10:96::/112'
+
 config 'ipvs: {scheduler: nosuch}'
 check "a scheduler that the kernel lacks: status 1" on_a_node 1
 check "a scheduler that the kernel lacks: says so" mentions '^PROBLEM +scheduler +this kernel has no nosuch'

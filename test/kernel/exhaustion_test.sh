@@ -149,9 +149,23 @@ check "a full set: other Services change" within 30 serving -t 10.96.30.1:80 3
 check "a full set: tried again" within 30 at_least kube_ipvsd_retries_total 3
 check "a full set: told once" test_count 1 'KUBE-TMP-1'
 check "a full set: counted" at_least kube_ipvsd_dirty_objects 1
+# What a script on the node goes by.
+status() { build/ctl/kube-ipvsctl status >"$work/status"; }
+exits() {
+  local wanted=$1 found
+  shift
+  "$@"
+  found=$?
+  [ $found = "$wanted" ] || echo "exit status $found"
+  [ $found = "$wanted" ]
+}
+check "a full set: kube-ipvsctl status exits with 1" exits 1 status
+check "and names what fails" file_says status '10\.96\.31\.1'
+check "and says so" file_says status 'NOT HEALTHY'
 must "an entry goes" rm "$manifests/late.yaml" "$manifests/late-endpoints.yaml"
 check "with room: the Service's entry comes" within 60 in_set 10.96.31.1
 check "with room: nothing is left to do" within 60 test_metric kube_ipvsd_dirty_objects 0
+check "with room: kube-ipvsctl status exits with 0" exits 0 status
 let_grow() { iptables -F taken && iptables -X taken && ipset destroy KUBE-TMP-1; }
 must "the name is free" let_grow
 service late 10.96.30.1 | replace late.yaml

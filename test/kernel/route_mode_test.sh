@@ -205,6 +205,75 @@ check "and the one that is wanted no more goes" within 20 test -z "$(ip -6 route
 check "its VIPs are bound" within 20 has_address fd00:10:96::1
 stop
 
+# ServiceCIDR objects that come and go while it runs.
+config 'ipvsd: {auditPeriod: 1s, rulesAuditPeriod: 1s, serviceAddresses: route}'
+objects() {
+  /usr/bin/python3 - <<'PYTHON'
+import json
+items = [{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "lab-node"}, "spec": {},
+          "status": {"addresses": [{"type": "InternalIP", "address": "192.168.77.2"}]}},
+         {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},
+          "spec": {"cidrs": ["10.96.0.0/16"]}}]
+for name, address in (("old", "10.96.10.2"), ("new", "10.98.10.2")):
+    meta = {"name": name, "namespace": "default"}
+    items += [{"apiVersion": "v1", "kind": "Service", "metadata": meta,
+               "spec": {"clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"],
+                        "ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}]}},
+              {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+               "metadata": {**meta, "labels": {"kubernetes.io/service-name": name}},
+               "ports": [{"name": "http", "protocol": "TCP", "port": 8080}],
+               "endpoints": [{"addresses": ["10.244.1.11"], "conditions": {"ready": True}}]}]
+print(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+PYTHON
+}
+objects >"$work/objects.json"
+run api "$PWD/build/test/fake/fake-api-server" --port 6443 --load "$work/objects.json"
+must "the API server" within 30 file_says api '^http://'
+start_with_api() {
+  : >"$log"
+  "$daemon" --config "$config" --master http://127.0.0.1:6443 >>"$log" 2>&1 </dev/null &
+  pid=$!
+}
+cidrs=http://127.0.0.1:6443/apis/networking.k8s.io/v1/servicecidrs
+add_cidr() {
+  curl -sS --fail-with-body --max-time 20 -H 'Content-Type: application/json' "$cidrs" --data \
+    '{"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "more"}, "spec": {"cidrs": ["10.98.0.0/16"]}}'
+}
+remove_cidr() { curl -sS --fail-with-body --max-time 20 -X DELETE "$cidrs/more"; }
+# As whoever keeps it running does.
+started_again() {
+  within 30 not alive || return
+  wait "$pid"
+  local status=$?
+  cat "$log"
+  [ $status = 1 ] && says 'the cluster has other Service CIDRs: ended' && start_with_api && within 30 synced
+}
+routes_to() { [ "$(ip route show table local proto 107 | awk '{ print $2 }' | sort | tr '\n' ' ')" = "$* " ]; }
+start_with_api
+must "a sync from the API server" within 30 synced
+check "the VIP of no Service CIDR is bound, the other is not" within 20 bound 10.98.10.2/32
+check "one route" within 20 routes_to 10.96.0.0/16
+run more ip netns exec client "$traffic" hold 10.98.10.2 80 --count 20 --interval 200 --timeout 10000
+more=$started
+run more_node "$traffic" hold 10.98.10.2 80 --count 20 --interval 200 --timeout 10000
+more_node=$started
+more_open() { file_says more '^20 open' && file_says more_node '^20 open'; }
+must "connections to it" within 60 more_open
+must "a ServiceCIDR object" add_cidr
+check "a new Service CIDR: started again" started_again
+check "a new Service CIDR: has a route" within 20 routes_to 10.96.0.0/16 10.98.0.0/16
+check "a new Service CIDR: its VIP is unbound" within 20 bound
+check "a new Service CIDR: new connections" answers '1 from web-1' in_pod client "$traffic" request tcp 10.98.10.2 80
+must "the object goes" remove_cidr
+check "a removed one: started again" started_again
+check "a removed one: its VIP is bound" within 20 bound 10.98.10.2/32
+check "a removed one: its route is gone" within 20 routes_to 10.96.0.0/16
+check "its connections have not noticed" intact "$more" more 20
+check "nor those of the node" intact "$more_node" more_node 20
+check "and it goes on" alive
+stop
+
+config 'ipvsd: {serviceAddresses: route, serviceCIDRs: [10.96.0.0/16]}'
 check "no CIDRs with manifests: a message" bash -c "
   sed -i 's/serviceCIDRs: .*}/}/' '$config'
   ! '$daemon' --config '$config' --manifests '$manifests' --once >'$work/refused' 2>&1 </dev/null &&

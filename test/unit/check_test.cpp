@@ -360,3 +360,43 @@ TEST_CASE("findings as text and as JSON") {
   CHECK(worst({}) == Severity::ok);
   CHECK(table({}) == "0 problems, 0 warnings\n");
 }
+
+TEST_CASE("Service CIDRs that are to be routes: wrong, overlapping, missing") {
+  auto config = default_config();
+  auto cluster = good_cluster();
+  const auto node = good_node();
+  const auto cidrs = [](std::initializer_list<std::string_view> texts) {
+    std::vector<Cidr> made;
+    for (const auto text : texts) made.push_back(*Cidr::parse(text));
+    return made;
+  };
+  const auto said = [&] { return complaints(judge_service_cidrs(cluster, node, config)); };
+  using Texts = std::vector<std::string>;
+  cluster.pod_cidrs = cidrs({"10.244.1.0/24"});
+  cluster.service_cidrs = cidrs({"192.168.0.0/16"});
+  CHECK(judge_service_cidrs(cluster, node, config).empty());  // VIPs are bound
+
+  config.own.service_addresses = ServiceAddresses::route;
+  CHECK(said() ==
+        Texts{"warning service cidr: Service CIDR 192.168.0.0/16 gets no local route: 192.168.77.2 of eth0 is "
+              "in it; its VIPs are bound to kube-ipvs0 -> correct ipvsd.serviceCIDRs",
+              "warning service cidr: 1 ClusterIPs are in no Service CIDR that gets a route, first 10.96.0.1 of "
+              "Service default/kubernetes: they are bound to kube-ipvs0 -> add what is missing to "
+              "ipvsd.serviceCIDRs; it costs time at the start only"});
+  cluster.service_cidrs = cidrs({"10.96.0.0/16", "fd00:10:96::/112"});
+  const auto good = judge_service_cidrs(cluster, node, config);
+  REQUIRE(good.size() == 1);
+  CHECK(good[0].text == "VIPs are local by routes to 10.96.0.0/16 and fd00:10:96::/112");
+  cluster.service_cidrs = cidrs({"10.96.0.0/16", "10.244.0.0/16"});
+  CHECK(said() == Texts{"problem service cidr: Service CIDR 10.244.0.0/16 overlaps podCIDR 10.244.1.0/24 of this Node: "
+                        "by its route pods would not be reached -> correct ipvsd.serviceCIDRs, or set "
+                        "ipvsd.serviceAddresses: bind"});
+  config.cluster_cidrs = cidrs({"10.244.0.0/16"});
+  CHECK_THAT(said().at(0), Catch::Contains("it overlaps clusterCIDR 10.244.0.0/16"));
+
+  cluster.service_cidrs_error = "list ServiceCIDRs: status 403";
+  CHECK(said() == Texts{"warning service cidr: list ServiceCIDRs: status 403; until then VIPs are bound -> set "
+                        "ipvsd.serviceCIDRs"});
+  cluster.host.clear();  // manifests
+  CHECK_THAT(said().at(0), Catch::StartsWith("problem service cidr"));
+}

@@ -19,6 +19,7 @@
 #include "daemon/serve/ctl_resources.hpp"
 #include "daemon/source/decode.hpp"
 #include "test/fake/fake_kernel.hpp"
+#include "test/unit/accept_faults.hpp"
 #include "test/unit/no_descriptors.hpp"
 #include "test/unit/objects.hpp"
 
@@ -383,6 +384,28 @@ TEST_CASE("a client that finds no descriptor waits, and the threads do not run i
   CHECK_THAT(answer, Catch::EndsWith("{}"));
   const auto looks = 1 + (std::chrono::steady_clock::now() - began) / Shortage::pause;
   CHECK(accept_failures(metrics) <= static_cast<double>(4 * looks));
+  CHECK(told == 1);
+}
+
+TEST_CASE("whatever the node is short of, a client that asks waits and is answered") {
+  const int sys_errno = GENERATE(EMFILE, ENFILE, ENOBUFS, ENOMEM);
+  const auto path = std::filesystem::temp_directory_path() / ("ctl-test." + std::to_string(::getpid()) + ".want");
+  Metrics metrics("test");
+  std::atomic<int> told = 0;
+  Shortage shortage(metrics, [&](const Error& error) {
+    if (error.sys_errno == sys_errno) ++told;
+  });
+  CtlServer server(
+      path,
+      [](const CtlRequest&) {
+        return CtlAnswer{200, "{}"};
+      },
+      shortage);
+  REQUIRE(server.start());
+  fail_accepts(6, sys_errno);
+  CHECK(ctl::ask_daemon(path, "/") == "{}");
+  CHECK(ctl::ask_daemon(path, "/") == "{}");
+  CHECK(accept_failures(metrics) == 6);
   CHECK(told == 1);
 }
 

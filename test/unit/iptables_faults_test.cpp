@@ -1,6 +1,8 @@
 // The iptables programs as they fail: refused, hung, killed, half done. Stand-ins for them are shell scripts in a PATH
 // of the test's own.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -10,6 +12,7 @@
 #include <iterator>
 
 #include "ipset/iptables.hpp"
+#include "os/fd.hpp"
 #include "os/process.hpp"
 
 using namespace ipvsd;
@@ -232,6 +235,27 @@ TEST_CASE("a program that hangs is killed at its deadline, however it hangs") {
   REQUIRE_FALSE(done);
   CHECK(done.error().code == Errc::timed_out);
   CHECK(done.error().message().find("no end after 200 ms, killed") != std::string::npos);
+}
+
+TEST_CASE("what a program has started is killed with it at its deadline") {
+  const std::string script = GENERATE("sleep 600 & wait",
+                                      "sleep 600 &",  // it ends, and leaves one behind
+                                      "sh -c 'exec >&- 2>&-; sleep 600 & wait' & sleep 600"  // further down
+  );
+  INFO(script);
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const Fd mine(ends[0]);
+  Fd theirs(ends[1]);  // all of them have it; the pipe ends with the last
+  ::fcntl(mine.get(), F_SETFD, FD_CLOEXEC);
+  const auto done = run_process({"sh", "-c", script}, "", std::chrono::milliseconds(200));
+  theirs.reset();
+  REQUIRE_FALSE(done);
+  CHECK(done.error().code == Errc::timed_out);
+  pollfd ended{mine.get(), POLLIN, 0};
+  REQUIRE(::poll(&ended, 1, 10'000) == 1);
+  char byte = 0;
+  CHECK(::read(mine.get(), &byte, 1) == 0);
 }
 
 TEST_CASE("endless output ends at the deadline, and is not all kept") {

@@ -21,8 +21,12 @@ using namespace ipvsd::test;
 namespace {
 
 struct Running {
+  explicit Running(
+      Reconciler::Log warn = [](const std::string&) {}, std::size_t object_limit = default_object_limit)
+      : reconciler(kernel, Policy{{"rr", 0}, "here"}, std::nullopt, 1, std::move(warn), 256, object_limit) {}
+
   FakeKernel kernel;
-  Reconciler reconciler{kernel, Policy{{"rr", 0}, "here"}, std::nullopt, 1, [](const std::string&) {}};
+  Reconciler reconciler;
   Inbox inbox;
   HealthState health{Moment::now()};
   Metrics metrics{"test"};
@@ -125,6 +129,20 @@ TEST_CASE("metrics tell what waits, what lacks local endpoints, and how long cha
   CHECK_THAT(text, Catch::Contains("no_local_endpoints_total{ip_family=\"IPv4\",traffic_policy=\"internal\"} 1\n") &&
                        Catch::Contains("no_local_endpoints_total{ip_family=\"IPv6\",traffic_policy=\"internal\"} 0\n"));
   CHECK_THAT(text, Catch::Contains("endpoint_changes_pending 0\n") && Catch::Contains("service_changes_pending 0\n"));
+}
+
+TEST_CASE("objects beyond the limit are counted, told once, and hold nothing up") {
+  std::vector<std::string> told;
+  Running running([&](const std::string& line) { told.push_back(line); }, 2);
+  running.push_everything();
+  for (const auto* name : {"b", "c", "d"}) running.inbox.push({Upsert{cluster_ip_service(name, "10.96.0.2")}});
+  running.inbox.push({Upsert{slice("web", {endpoint("10.244.1.2")})}});
+  REQUIRE(running.run(true));
+  CHECK_THAT(running.metrics.text(), Catch::Contains("rejected_objects_total{resource=\"services\"} 2\n"));
+  CHECK(told == std::vector<std::string>{
+                    "Service default/c: left out, because 2 objects of its kind are held, which is the limit; it and "
+                    "others that are come in with their next change once some have gone"});
+  CHECK(running.kernel.text().find("destination 10.244.1.2:8080 of 10.96.0.1:80/TCP weight 1") != std::string::npos);
 }
 
 TEST_CASE("the metric of conflicts counts the frontends that two Services claim") {

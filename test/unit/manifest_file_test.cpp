@@ -204,3 +204,31 @@ TEST_CASE("what could never be read is kept in a replacement") {
   REQUIRE(std::holds_alternative<Keep>(events[5]));
   CHECK(std::get<Keep>(events[5]).key.name == "node-1");
 }
+
+TEST_CASE("beyond the limit what is new is left out, with its line, until there is room") {
+  ManifestObjects objects(3);
+  const auto service = [](const std::string& name, const std::string& address) {
+    return "apiVersion: v1\nkind: Service\nmetadata: {name: " + name + "}\nspec: {clusterIP: " + address + "}\n---\n";
+  };
+  const auto update = [&](const std::string& file, const std::string& text) {
+    return objects.update(file, read(file, text));
+  };
+  CHECK(update("a.yaml", service("a", "10.0.0.1") + service("b", "10.0.0.2")).left_out == 0);
+  auto outcome = update("b.yaml", service("c", "10.0.0.3") + service("d", "10.0.0.4") + service("e", "10.0.0.5"));
+  CHECK(outcome.events.size() == 1);
+  CHECK(outcome.left_out == 2);
+  CHECK(
+      outcome.warnings ==
+      Lines{"b.yaml:6: Service default/d: left out with what is new after it, as all files together define 3 objects, "
+            "which is the limit; take some away, then change this file"});
+  // What was there before has room, wherever it stands in the file; what went makes some.
+  outcome = update("a.yaml", service("x", "10.0.0.9") + service("a", "10.0.0.7") + service("b", "10.0.0.2"));
+  CHECK(outcome.events.size() == 1);
+  CHECK(outcome.left_out == 1);
+  CHECK(update("a.yaml", service("x", "10.0.0.9") + service("a", "10.0.0.7")).left_out == 0);
+  // Nobody knows what of the file is gone: all of it still takes its room.
+  CHECK(update("a.yaml", service("z", "10.0.0.8") + "kind: []\n").left_out == 1);
+  (void)objects.remove("a.yaml");
+  CHECK(update("b.yaml", service("d", "10.0.0.4") + service("e", "10.0.0.5")).left_out == 0);
+  CHECK(objects.snapshot().size() == 2 + 6);
+}

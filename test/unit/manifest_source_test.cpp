@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <fstream>
 #include <mutex>
+#include <new>
+#include <set>
 
 #include "daemon/source/manifest_source.hpp"
 #include "test/unit/no_descriptors.hpp"
@@ -36,9 +38,20 @@ class Cluster final : public EventSink {
  public:
   void push(std::vector<ClusterEvent> events) override {
     const std::lock_guard lock(mutex_);
+    if (failures_ > 0) {
+      --failures_;
+      throw std::bad_alloc();
+    }
     for (const auto& event : events) {
-      if (const auto* upsert = std::get_if<Upsert>(&event))
+      if (const auto* upsert = std::get_if<Upsert>(&event)) {
         state_[key_of(upsert->object).to_string()] = text(upsert->object);
+        mentioned_.insert(key_of(upsert->object).to_string());
+      }
+      if (const auto* begin = std::get_if<ReplaceBegin>(&event); begin && begin->kind == Kind::service)
+        mentioned_.clear();
+      // The kinds come in one push, this one last.
+      if (const auto* end = std::get_if<ReplaceEnd>(&event); end && end->kind == Kind::node)
+        std::erase_if(state_, [this](const auto& item) { return !mentioned_.contains(item.first); });
       if (const auto* remove = std::get_if<Remove>(&event)) state_.erase(remove->key.to_string());
       if (std::holds_alternative<Keep>(event)) ++unread_;
       if (const auto* remove = std::get_if<Remove>(&event); remove && remove->key.ns.empty()) --unread_;
@@ -56,11 +69,16 @@ class Cluster final : public EventSink {
     return changed_.wait_for(lock, std::chrono::seconds(20), condition);
   }
   // "default/a=10.0.0.1 default/b=10.0.0.2 "
-  bool becomes(const std::string& expected) {
-    const bool met = wait([&] { return replaced_ == 3 && joined() == expected; });
+  bool becomes(const std::string& expected, int replaced = 3) {
+    const bool met = wait([&] { return replaced_ == replaced && joined() == expected; });
     const std::lock_guard lock(mutex_);
     if (!met) UNSCOPED_INFO("state: " << joined() << " warnings: " << warnings_);
     return met;
+  }
+  // So many find no memory.
+  void fail_pushes(int times) {
+    const std::lock_guard lock(mutex_);
+    failures_ = times;
   }
   // What exists and could not be read: a Keep for each kind.
   bool unread_becomes(int expected) {
@@ -88,7 +106,9 @@ class Cluster final : public EventSink {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, std::string> state_;
+  std::set<std::string> mentioned_;
   std::string warnings_;
+  int failures_ = 0;
   int replaced_ = 0;
   int unread_ = 0;
 };
@@ -272,4 +292,26 @@ TEST_CASE("files that change while there are no descriptors are read when there 
   }
   CHECK(f.cluster.becomes("default/a=10.0.0.2 "));
   CHECK(f.cluster.warnings() == 1);
+}
+
+TEST_CASE("without memory what is known stays, it is told once, and all is read anew") {
+  Fixture f;
+  fs::create_directory(f.directory);
+  write(f.directory / "a.yaml", service("a", "10.0.0.1"));
+  f.cluster.fail_pushes(2);
+  f.start();
+  CHECK(f.cluster.becomes("default/a=10.0.0.1 "));
+  write(f.directory / "z.yaml", service("z", "10.0.0.9"));
+  CHECK(f.cluster.becomes("default/a=10.0.0.1 default/z=10.0.0.9 "));
+  write(f.directory / "z.yaml", "spec: [\n");
+  CHECK(f.cluster.warns("what the file defined before stays"));
+
+  f.cluster.fail_pushes(1);
+  write(f.directory / "a.yaml", service("a", "10.0.0.2") + service("b", "10.0.0.3"));
+  CHECK(f.cluster.becomes("default/a=10.0.0.2 default/b=10.0.0.3 default/z=10.0.0.9 ", 6));
+  f.cluster.fail_pushes(1);
+  fs::remove(f.directory / "a.yaml");
+  CHECK(f.cluster.becomes("default/z=10.0.0.9 ", 9));
+  CHECK(f.cluster.warns("no memory for the files; raise the memory limit: busy (ENOMEM); trying again each second"));
+  CHECK(f.cluster.warnings() == 4);
 }

@@ -76,6 +76,68 @@ TEST_CASE("a replacement sweeps what it does not mention, and only at its end") 
   CHECK(state.service({"default", "c"}) == nullptr);
 }
 
+TEST_CASE("beyond the limit new objects are left out, those that are held go on, and room is used again") {
+  ClusterState state("here", 2);
+  const auto add = [&](const std::string& name, const std::string& address = "10.96.0.1") {
+    return state.apply(Upsert{cluster_ip_service(name, address)});
+  };
+  const auto list = [&](const std::vector<std::string>& names) {
+    bool left_out = false;
+    state.apply(ReplaceBegin{Kind::service});
+    for (const auto& name : names) left_out = add(name) || left_out;
+    state.apply(ReplaceEnd{Kind::service});
+    return left_out;
+  };
+  // Slices that come before their Services take no Service's room.
+  for (const auto* name : {"c", "d"}) CHECK_FALSE(state.apply(Upsert{slice(name, {endpoint("10.244.1.1")})}));
+  CHECK_FALSE(list({"a", "b"}));
+  CHECK(state.complete());
+
+  const auto third = add("c");
+  REQUIRE(third);
+  CHECK(third->kind == Kind::service);
+  CHECK(third->key == ObjectKey{"default", "c"});
+  CHECK(third->first);
+  CHECK_FALSE(add("d").value().first);
+  CHECK(state.service({"default", "c"}) == nullptr);
+  CHECK_FALSE(state.complete());  // absence proves nothing now
+  CHECK_FALSE(add("a", "10.96.0.9"));
+  CHECK(state.service({"default", "a"})->cluster_ips == std::vector{ip("10.96.0.9")});
+  const auto third_slice = state.apply(Upsert{slice("a", {endpoint("10.244.1.1")})});
+  REQUIRE(third_slice);
+  CHECK(third_slice->first);  // of its kind
+  state.apply(Remove{Kind::endpoint_slice, {"default", "a-a"}});
+  state.apply(Upsert{Node{"here", "", {}, {}, true}});
+  CHECK(state.node() != nullptr);
+
+  state.apply(Remove{Kind::service, {"default", "c"}});  // it was never here
+  CHECK(add("c"));
+  state.apply(Remove{Kind::service, {"default", "b"}});
+  CHECK_FALSE(add("c"));
+  CHECK(state.service({"default", "c"}) != nullptr);
+  CHECK(state.slices_of({"default", "c"}).size() == 1);
+  CHECK_FALSE(state.complete());
+  CHECK(list({"a", "c", "d"}));
+  CHECK_FALSE(list({"a", "c"}));
+  CHECK_FALSE(state.complete());  // a slice was left out
+  state.apply(ReplaceBegin{Kind::endpoint_slice});
+  state.apply(ReplaceEnd{Kind::endpoint_slice});
+  CHECK(state.complete());
+  CHECK(add("d").value().first);
+}
+
+TEST_CASE("what could not be read and is not known is remembered up to the limit, and beyond it not forgotten") {
+  ClusterState state("here", 2);
+  state.apply(ReplaceBegin{Kind::service});
+  for (const auto* name : {"a", "b", "c"}) state.apply(Keep{Kind::service, {"default", name}});
+  state.apply(ReplaceEnd{Kind::service});
+  for (const auto* name : {"a", "b"}) state.apply(Remove{Kind::service, {"default", name}});
+  CHECK_FALSE(state.complete());
+  state.apply(ReplaceBegin{Kind::service});
+  state.apply(ReplaceEnd{Kind::service});
+  CHECK(state.complete());
+}
+
 TEST_CASE("a slice that changes its Service leaves the old one") {
   ClusterState state("here");
   auto moving = slice("old", {endpoint("10.244.1.1")});

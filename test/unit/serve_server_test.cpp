@@ -1,12 +1,14 @@
 #include <arpa/inet.h>
 #include <httplib.h>
 #include <catch2/catch.hpp>
+#include <mutex>
 
 #include "daemon/config/options.hpp"
 #include "daemon/serve/other_proxy.hpp"
 #include "daemon/serve/server.hpp"
 #include "daemon/serve/start_retry.hpp"
 #include "os/fd.hpp"
+#include "test/unit/accept_faults.hpp"
 #include "test/unit/no_descriptors.hpp"
 
 using namespace ipvsd;
@@ -168,6 +170,52 @@ TEST_CASE("an address of no link cannot be bound") {
   Shortage shortage(metrics, [](const Error&) {});
   MetricsServer server({*IpAddress::parse("192.0.2.1"), Port{10249}}, metrics, "{}", shortage);
   REQUIRE_FALSE(server.bind());
+}
+
+TEST_CASE("whatever the node is short of, a client waits and is answered, and it is told once with its remedy") {
+  const auto [sys_errno, remedy] = GENERATE(table<int, std::string>({
+      {EMFILE, "file descriptors are in use; raise LimitNOFILE"},
+      {ENFILE, "the node has no file descriptors left; raise fs.file-max"},
+      {ENOBUFS, "no memory for a socket; raise the memory limit, or see net.ipv4.tcp_mem"},
+      {ENOMEM, "no memory for a socket; raise the memory limit, or see net.ipv4.tcp_mem"},
+  }));
+  HealthState health{Moment::now()};
+  Metrics metrics{"test"};
+  std::mutex mutex;
+  std::vector<Error> told;
+  Shortage shortage{metrics, [&](const Error& error) {
+                      const std::lock_guard lock(mutex);
+                      told.push_back(error);
+                    }};
+  HealthServer server{ephemeral, health, metrics, shortage};
+  REQUIRE(server.bind());
+  REQUIRE(server.start());
+  const std::string probe = "GET /livez HTTP/1.1\r\n\r\n";
+  fail_accepts(3, sys_errno);
+  CHECK_THAT(exchange(server.port(), probe), Catch::StartsWith("HTTP/1.1 200 OK"));
+  CHECK(accept_failures(metrics) == 3);
+  // One that is served makes room.
+  const auto silent = connect_to(server.port());
+  CHECK_THAT(exchange(server.port(), probe), Catch::StartsWith("HTTP/1.1 200 OK"));
+  fail_accepts(1, sys_errno);
+  CHECK_THAT(exchange(server.port(), probe), Catch::StartsWith("HTTP/1.1 200 OK"));
+  char byte = 0;
+  CHECK(::recv(silent.get(), &byte, 1, 0) == 0);
+  CHECK(accept_failures(metrics) == 4);
+  server.stop();
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].code == Errc::busy);
+  CHECK(told[0].sys_errno == sys_errno);
+  CHECK_THAT(told[0].message(), Catch::StartsWith("accept connections: ") && Catch::Contains(remedy));
+}
+
+TEST_CASE("an errno of accept that is no shortage costs one connection's turn, and is not told") {
+  HealthFixture fixture;
+  for (const int sys_errno : {ECONNABORTED, EINTR, EPROTO}) {
+    fail_accepts(2, sys_errno);
+    CHECK_THAT(exchange(fixture.server.port(), "GET /livez HTTP/1.1\r\n\r\n"), Catch::StartsWith("HTTP/1.1 200 OK"));
+  }
+  CHECK(accept_failures(fixture.metrics) == 0);
 }
 
 TEST_CASE("stop does not wait for clients that say nothing") {
