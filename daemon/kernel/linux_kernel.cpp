@@ -59,6 +59,7 @@ Result<LinuxKernel> LinuxKernel::open() {
 
 Result<void> LinuxKernel::prepare() {
   if (const auto created = links_.create_dummy(ipvs_link_name); !created) return created;
+  routes_.remove_idle_anchor(ipvs_link_name);
   return sets_.create_all();
 }
 

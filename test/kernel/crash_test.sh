@@ -14,7 +14,7 @@
 # Of the calls only those count that can change something outside of the process, and the end of the way: at the others
 # the killed process leaves nothing else behind (kill_at.cpp). IPVSD_CALLS=any counts them all; so does "restore".
 # IPVSD_KILLS: how many calls each way are tried, spread over all there are (default 1); "all": each one, and then the
-# end; "/N": every Nth. IPVSD_SEED says which ones. A failure names the call: IPVSD_KILLS=@CALL tries that one.
+# end; "N-": from the Nth on; "/N": every Nth. IPVSD_SEED says which ones. A failure names the call: IPVSD_KILLS=@CALL tries that one.
 # How long the kernel may take to be as it should is IPVSD_WITHIN seconds (default 20).
 set -u
 cd "$(dirname "$(realpath "$0")")/../.." || exit 1
@@ -334,6 +334,7 @@ scenario() {
       try "$to" "$from" "${kills#@}"
       ;;
     all) sweep 1 1 ;;
+    *-) sweep "${kills%-}" 1 ;;
     /*) sweep $((1 + RANDOM % ${kills#/})) "${kills#/}" ;;
     *)
       while read -r -u 4 call other; do
@@ -379,6 +380,7 @@ restore_scenario() {
   case $kills in
     @*) calls=("${kills#@}") ;;
     all) mapfile -t calls < <(seq "$there") ;;
+    *-) mapfile -t calls < <(seq "${kills%-}" "$there") ;;
     /*) mapfile -t calls < <(seq $((1 + RANDOM % ${kills#/})) "${kills#/}" "$there") ;;
     *) mapfile -t calls < <(kills=$((10 * kills)) && sample_of "$there" "$there" | cut -d ' ' -f 1) ;;
   esac
