@@ -14,7 +14,8 @@
 # Of the calls only those count that can change something outside of the process, and the end of the way: at the others
 # the killed process leaves nothing else behind (kill_at.cpp). IPVSD_CALLS=any counts them all; so does "restore".
 # IPVSD_KILLS: how many calls each way are tried, spread over all there are (default 1); "all": each one, and then the
-# end; "N-": from the Nth on; "/N": every Nth. IPVSD_SEED says which ones. A failure names the call: IPVSD_KILLS=@CALL tries that one.
+# end; "N-": these from the Nth on; "/N": every Nth. IPVSD_SEED says which ones. A failure names the call:
+# IPVSD_KILLS=@CALL tries that one.
 # How long the kernel may take to be as it should is IPVSD_WITHIN seconds (default 20).
 set -u
 cd "$(dirname "$(realpath "$0")")/../.." || exit 1
@@ -265,7 +266,7 @@ one_kill() {
   reach "$3" && within "$patience" state_is "$3" && unbroken
 }
 
-# calls_of SCENARIO TO: how many calls there are on this way, in $calls, and of these $changing that can change something.
+# calls_of SCENARIO TO: how many calls there are on this way, in $calls, and $changing of them can change something.
 calls_of() {
   kill_on_the_way "$1" "$2" 0 || return 1
   # At the end of the way, and not before.
