@@ -103,7 +103,10 @@ void Routes::add_anchor(std::uint16_t type, std::uint32_t link) {
   batch_.attribute(IFA_ADDRESS, anchor);
 }
 
-// Best effort: it is in nobody's way.
+void Routes::remove_idle_anchor(std::string_view link) {
+  if (const auto index = ::if_nametoindex(std::string(link).c_str()); index != 0) remove_idle_anchor(index);
+}
+
 void Routes::remove_idle_anchor(std::uint32_t link) {
   const auto left = list_once(link);
   const auto is_v4 = [](const LocalRoute& route) { return route.destination.family() == Family::ipv4; };

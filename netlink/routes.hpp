@@ -34,6 +34,10 @@ class Routes {
   // so counts as done. Every target must be a LocalRoute.
   [[nodiscard]] std::vector<Failure> execute(std::string_view link, std::span<const Operation> operations);
 
+  // Removes the address that holds IPv4 routes where it holds none: one who was killed may have left it. Best effort:
+  // it is in nobody's way.
+  void remove_idle_anchor(std::string_view link);
+
   // Ours on this link; none where there is no such link.
   [[nodiscard]] Result<std::vector<LocalRoute>> list(std::string_view link);
 

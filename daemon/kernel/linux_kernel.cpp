@@ -59,6 +59,10 @@ Result<LinuxKernel> LinuxKernel::open() {
 
 Result<void> LinuxKernel::prepare() {
   if (const auto created = links_.create_dummy(ipvs_link_name); !created) return created;
+  // What holds routes: one who was killed may have left it.
+  if (const auto addresses = links_.addresses(); addresses)
+    for (const auto& [link, address, prefix] : *addresses)
+      if (link == ipvs_link_name && address.is_loopback()) routes_.remove_idle_anchor(ipvs_link_name);
   return sets_.create_all();
 }
 

@@ -1,14 +1,23 @@
 // Ends a program with SIGKILL right before its Nth system call, whichever of its threads makes it: a crash at every
 // point where it can have told the kernel something.
 //
+// With --changing only the calls count that can change something outside of the process (system_calls.hpp). What a
+// killed process leaves to its successor is what it has changed outside of itself; the rest, its memory, threads,
+// descriptors and sockets, goes with it, whenever it dies. So between two calls that can change something it leaves
+// the same, whichever of the others it was killed at, and to be killed at the entry of each call that can change
+// something, and after the last of them, is to be killed everywhere.
+//
 //   kill_at N [OPTION...] PROGRAM [ARGUMENT...]   starts PROGRAM, and counts from its exec on
 //   kill_at N [OPTION...] --pid PID               counts from now on
-//     --for MS          ends it after MS milliseconds anyway (default 10000); with N 0 not before
+//     --for MS          ends it when for MS milliseconds no call could change anything (default 10000), or after a
+//                       minute; with N 0 not before
 //     --tree            the calls of the programs that it starts count too, and they are killed with it; otherwise
 //                       they live on
+//     --changing        only the calls that can change something outside count for N
 //     --rename FROM TO  once counting has begun, so that PROGRAM sees a file appear, change or go
 //
-// Prints "killed at call N", "killed after N calls" where the time was up, or "ended with STATUS after N calls".
+// Prints "killed at CALLS", "killed after CALLS" where the time was up, or "ended with STATUS after CALLS", where CALLS
+// is "N calls, C changing": of N that were made C could change something outside.
 // Exit status: 0 killed at N, 1 ended by itself or killed later, 2 a wrong command line or no ptrace.
 #include <dirent.h>
 #include <sys/ptrace.h>
@@ -18,6 +27,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -25,6 +35,8 @@
 #include <set>
 #include <string>
 #include <string_view>
+
+#include "system_calls.hpp"
 
 namespace {
 
@@ -39,6 +51,7 @@ struct Options {
   long kill_at = 0;
   long milliseconds = 10000;
   bool tree = false;
+  bool changing = false;
   const char* rename_from = nullptr;
   const char* rename_to = nullptr;
   pid_t pid = 0;
@@ -53,6 +66,8 @@ Options parse(int argc, char** argv) {
     const std::string_view word = argv[i];
     if (word == "--tree") {
       options.tree = true;
+    } else if (word == "--changing") {
+      options.changing = true;
     } else if (word == "--for" && i + 1 < argc) {
       options.milliseconds = std::atol(argv[++i]);
     } else if (word == "--rename" && i + 2 < argc) {
@@ -151,14 +166,33 @@ pid_t start(char** program, int& release) {
   return child;
 }
 
+// The time of a way that goes on and on.
+constexpr std::chrono::minutes longest(1);
+
+void set_alarm(long milliseconds) {
+  const itimerval limit{{0, 10000}, {milliseconds / 1000, milliseconds % 1000 * 1000}};
+  ::setitimer(ITIMER_REAL, &limit, nullptr);
+}
+
+// How many were entered, and how many of these could change something outside.
+struct Calls {
+  long all = 0;
+  long changing = 0;
+};
+
+void say(const std::string& what, const Calls& calls) {
+  std::printf("%s %ld calls, %ld changing\n", what.c_str(), calls.all, calls.changing);
+}
+
 int follow(const Options& options, pid_t process, Tracees& tracees) {
-  for (long calls = 0;;) {
+  const auto end = std::chrono::steady_clock::now() + longest;
+  for (Calls calls;;) {
     int status = 0;
     const pid_t thread = ::waitpid(-1, &status, __WALL);
     if (time_is_up != 0) {
       tracees.kill();
       if (thread > 0 && WIFSTOPPED(status)) ::kill(thread, SIGKILL);
-      std::printf("killed after %ld calls\n", calls);
+      say("killed after", calls);
       return 1;
     }
     if (thread < 0 && errno == EINTR) continue;
@@ -166,20 +200,27 @@ int follow(const Options& options, pid_t process, Tracees& tracees) {
     if (!WIFSTOPPED(status)) {
       tracees.ended(thread);
       if (thread != process) continue;
-      std::printf("ended with %d after %ld calls\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
-                  calls);
+      const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+      say("ended with " + std::to_string(code) + " after", calls);
       return 1;
     }
     const int signal = WSTOPSIG(status);
     if (signal != (SIGTRAP | 0x80)) {
       tracees.resume(thread, (status >> 16) != 0 ? 0 : signal);
-    } else if (tracees.enters(thread) && ++calls == options.kill_at) {
-      tracees.kill();
-      std::printf("killed at call %ld\n", calls);
-      return 0;
-    } else {
-      tracees.resume(thread, 0);
+      continue;
     }
+    if (tracees.enters(thread)) {
+      const bool changes = may_change_outside(thread);
+      ++calls.all;
+      if (changes) ++calls.changing;
+      if (changes && std::chrono::steady_clock::now() < end) set_alarm(options.milliseconds);
+      if ((changes || !options.changing) && (options.changing ? calls.changing : calls.all) == options.kill_at) {
+        tracees.kill();
+        say("killed at", calls);
+        return 0;
+      }
+    }
+    tracees.resume(thread, 0);
   }
 }
 
@@ -206,8 +247,7 @@ int main(int argc, char** argv) {
   const pid_t process = options.pid != 0 ? options.pid : start(options.program, release);
   Tracees tracees(options.tree);
   tracees.seize(process);
-  const itimerval limit{{0, 10000}, {options.milliseconds / 1000, options.milliseconds % 1000 * 1000}};
-  ::setitimer(ITIMER_REAL, &limit, nullptr);
+  set_alarm(options.milliseconds);
   if (release >= 0 && ::write(release, "", 1) != 1) die("write");
   if (options.rename_from != nullptr && ::rename(options.rename_from, options.rename_to) != 0) die("rename");
   const int result = follow(options, process, tracees);

@@ -160,6 +160,15 @@ check "to bind: and what held them" within 5 no_anchor
 check "to bind: then their rules" within 20 not_closed
 check "to bind: new connections" each 1 in_pod client "$traffic" request tcp 10.96.10.1 80
 check "to bind: what is not ours stays" foreign_stays
+killed_before_it_went() {
+  ip addr add 127.107.0.1/32 dev kube-ipvs0 scope host
+  stop KILL
+  start
+  within 30 synced
+}
+check "to bind: a daemon that is killed leaves what held them" killed_before_it_went
+check "to bind: the next one removes it" within 10 no_anchor
+check "to bind: and nothing that is not ours" foreign_stays
 
 run bound ip netns exec client "$traffic" hold 10.96.10.2 80 --count 20 --interval 200 --timeout 10000
 bound=$started
