@@ -38,7 +38,7 @@ void observe(const Options& options) {
     done = reconciler.audit(pace.servers, pace.sets);
     const Usage slice = usage() - from;
     whole += slice.wall;
-    longest = std::max(longest, slice.cpu);
+    longest = std::max(longest, slice.wall);  // the CPU time comes in ticks of 10 ms
   }
   print({"observe.audit", options.where, n, whole, "s", floor, 1.3, {}});
   print({"observe.audit_longest_slice", options.where, n, longest * 1e3, "ms", {}, 5, {}});

@@ -16,7 +16,6 @@
 #include <map>
 #include <stdexcept>
 
-#include "bench/meter.hpp"
 #include "netlink/ipvs_codec.hpp"
 #include "netlink/set_codec.hpp"
 
@@ -194,12 +193,12 @@ double RawWriter::replay(std::span<const std::vector<Operation>> pieces) {
     flush(netfilter_, entries);
     flush(generic_, destinations);
   }
-  const double begin = thread_cpu(::pthread_self());
+  const auto begin = std::chrono::steady_clock::now();
   for (const auto& request : all) {
     send_to(request.socket, request.bytes);
     await(request.socket);
   }
-  return thread_cpu(::pthread_self()) - begin;
+  return seconds_since(begin);
 }
 
 void RawWriter::drain(int socket) {

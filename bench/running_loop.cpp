@@ -37,8 +37,9 @@ RunningLoop::RunningLoop(Reconciler& reconciler, Kernel& kernel, std::chrono::se
              .node_changed = [](const Node*) {},
              .watches = [] { return std::vector<WatchStatus>{}; },
              .answer =
-                 [turned = std::move(turned)](const LoopView& view) {
+                 [this, turned = std::move(turned)](const LoopView& view) {
                    turned(view);
+                   was_busy_since(view.now.steady);
                    return false;
                  }},
             {.once = false, .audit_period = audit_period}) {
@@ -68,8 +69,14 @@ void RunningLoop::read(std::size_t kind) {
   std::vector<char> piece(16U << 10);
   for (;;) {
     const ssize_t size = ::recv(sockets_[kind][1].get(), piece.data(), piece.size(), 0);
+    const auto begin = std::chrono::steady_clock::now();
     if (size <= 0 || !reading.receive({piece.data(), static_cast<std::size_t>(size)})) return;
+    was_busy_since(begin);
   }
+}
+
+void RunningLoop::was_busy_since(std::chrono::steady_clock::time_point begin) {
+  busy_nanoseconds_ += std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count();
 }
 
 void RunningLoop::write(Kind kind, std::string_view frames) {

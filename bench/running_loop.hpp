@@ -26,14 +26,19 @@ class RunningLoop {
 
   // CPU seconds of the reader and of the loop.
   [[nodiscard]] double cpu();
+  // The same by the clock, between waking and going to sleep again: at least their CPU time, where the system counts
+  // that in ticks only.
+  [[nodiscard]] double busy() const { return static_cast<double>(busy_nanoseconds_.load()) / 1e9; }
 
  private:
   void read(std::size_t kind);
+  void was_busy_since(std::chrono::steady_clock::time_point begin);
 
   Inbox inbox_;
   HealthState health_;
   Metrics metrics_;
   Fd end_;
+  std::atomic<std::int64_t> busy_nanoseconds_ = 0;
   Loop loop_;
   std::array<std::array<Fd, 2>, 2> sockets_;  // by kind: ours, the reader's
   std::array<std::thread, 2> readers_;
