@@ -39,7 +39,7 @@ RunningLoop::RunningLoop(Reconciler& reconciler, Kernel& kernel, std::chrono::se
              .answer =
                  [this, turned = std::move(turned)](const LoopView& view) {
                    turned(view);
-                   was_busy_since(view.now.steady);
+                   was_awake_since(view.now.steady);
                    return false;
                  }},
             {.once = false, .audit_period = audit_period}) {
@@ -69,14 +69,30 @@ void RunningLoop::read(std::size_t kind) {
   std::vector<char> piece(16U << 10);
   for (;;) {
     const ssize_t size = ::recv(sockets_[kind][1].get(), piece.data(), piece.size(), 0);
+    if (size <= 0) return;
     const auto begin = std::chrono::steady_clock::now();
-    if (size <= 0 || !reading.receive({piece.data(), static_cast<std::size_t>(size)})) return;
-    was_busy_since(begin);
+    {
+      const std::lock_guard lock(mutex_);
+      reading_since_ = begin;
+    }
+    const bool more = reading.receive({piece.data(), static_cast<std::size_t>(size)});
+    was_awake_since(begin);
+    if (!more) return;
   }
 }
 
-void RunningLoop::was_busy_since(std::chrono::steady_clock::time_point begin) {
-  busy_nanoseconds_ += std::chrono::nanoseconds(std::chrono::steady_clock::now() - begin).count();
+// The loop's turn is mostly within the reader's time: it is awake before the reader goes to sleep.
+void RunningLoop::was_awake_since(std::chrono::steady_clock::time_point begin) {
+  const std::lock_guard lock(mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  if (reading_since_) begin = std::min(begin, *std::exchange(reading_since_, std::nullopt));
+  busy_ += now - std::max(begin, counted_until_);
+  counted_until_ = now;
+}
+
+double RunningLoop::busy() {
+  const std::lock_guard lock(mutex_);
+  return seconds(busy_);
 }
 
 void RunningLoop::write(Kind kind, std::string_view frames) {

@@ -1,7 +1,8 @@
 // The daemon's threads between a watch's socket and the kernel: a reader as a reflector has it, and the loop.
 #pragma once
 
-#include <atomic>
+#include <mutex>
+#include <optional>
 #include <thread>
 
 #include "bench/pipeline.hpp"
@@ -26,19 +27,22 @@ class RunningLoop {
 
   // CPU seconds of the reader and of the loop.
   [[nodiscard]] double cpu();
-  // The same by the clock, between waking and going to sleep again: at least their CPU time, where the system counts
-  // that in ticks only.
-  [[nodiscard]] double busy() const { return static_cast<double>(busy_nanoseconds_.load()) / 1e9; }
+  // By the clock, while either of them is awake: at least their CPU time on one CPU, where the system counts that in
+  // ticks only.
+  [[nodiscard]] double busy();
 
  private:
   void read(std::size_t kind);
-  void was_busy_since(std::chrono::steady_clock::time_point begin);
+  void was_awake_since(std::chrono::steady_clock::time_point begin);
 
   Inbox inbox_;
   HealthState health_;
   Metrics metrics_;
   Fd end_;
-  std::atomic<std::int64_t> busy_nanoseconds_ = 0;
+  std::mutex mutex_;  // of the next three
+  std::optional<std::chrono::steady_clock::time_point> reading_since_;
+  std::chrono::steady_clock::time_point counted_until_{};
+  std::chrono::steady_clock::duration busy_{};
   Loop loop_;
   std::array<std::array<Fd, 2>, 2> sockets_;  // by kind: ours, the reader's
   std::array<std::thread, 2> readers_;
