@@ -254,7 +254,7 @@ bool Ledger::observed(const VirtualServerKey& key, const std::optional<ObservedV
   }
   auto& entry = *servers_.try_emplace(key).first;
   ServerRow& row = entry.second;
-  row.confirmed = true;
+  row.confirmed_in = pass_;
   auto destinations = sorted_destinations(*found);
   const bool differs = row.actual != found->server || row.destinations() != destinations;
   row.actual = found->server;
@@ -271,15 +271,22 @@ bool Ledger::agrees(const ObservedVirtualServer& found) const {
 
 bool Ledger::confirmed(const ObservedVirtualServer& found) {
   const bool agreed = agrees(found);
-  if (agreed) servers_.at(found.server.key).confirmed = true;
+  if (agreed) servers_.at(found.server.key).confirmed_in = pass_;
   return agreed;
 }
 
-std::vector<VirtualServerKey> Ledger::take_unconfirmed() {
-  std::vector<VirtualServerKey> keys;
-  for (auto& [key, row] : servers_)
-    if (!std::exchange(row.confirmed, false) && row.actual) keys.push_back(key);
-  return keys;
+void Ledger::start_pass() {
+  ++pass_;
+  buckets_passed_ = 0;
+}
+
+// By buckets, which are about as many as rows: a place among them outlives any change of the table.
+bool Ledger::next_unconfirmed(std::size_t rows, std::vector<VirtualServerKey>& into) {
+  const std::size_t buckets = servers_.bucket_count();
+  for (; rows > 0 && buckets_passed_ < buckets; --rows, ++buckets_passed_)
+    for (auto entry = servers_.cbegin(buckets_passed_); entry != servers_.cend(buckets_passed_); ++entry)
+      if (entry->second.actual && entry->second.confirmed_in != pass_) into.push_back(entry->first);
+  return buckets_passed_ < buckets;
 }
 
 bool Ledger::observed_outside(Servers::value_type& entry, Mark found) {

@@ -61,10 +61,12 @@ class Ledger {
   bool observed(const VirtualServerKey& key, const std::optional<ObservedVirtualServer>& found);
   // Whether this is what is known.
   [[nodiscard]] bool agrees(const ObservedVirtualServer& found) const;
-  // The same of what the kernel showed just now; and those known to be there that were neither confirmed so nor
-  // observed since the last call. O(all).
+  // A pass over all virtual servers: whether what the kernel showed just now is what is known; and then, of the next
+  // `rows` or so, those known to be there that were neither confirmed so nor observed since the pass began. False at
+  // the end; what is added meanwhile may be left to the next pass.
+  void start_pass();
   [[nodiscard]] bool confirmed(const ObservedVirtualServer& found);
-  [[nodiscard]] std::vector<VirtualServerKey> take_unconfirmed();
+  [[nodiscard]] bool next_unconfirmed(std::size_t rows, std::vector<VirtualServerKey>& into);
   // The members of one set; returns how many differed.
   std::size_t observed(IpSet set, const std::vector<SetEntry>& members);
   // To compare a set piece by piece, one that carries no marks: how many of these the kernel is known to hold, and how
@@ -176,9 +178,9 @@ class Ledger {
     Protocol protocol = Protocol::none;  // of the traffic, as its last owner said; none: not known
     bool ours = false;                   // may be removed when nobody claims it
     bool inherited = false;              // was there at the start, and nobody has claimed it since
-    bool confirmed = false;
     Waits waits = Waits::no;
-    std::uint16_t listed = 0;  // in how many lists of touched rows it is; there it may not be forgotten
+    std::uint16_t listed = 0;        // in how many lists of touched rows it is; there it may not be forgotten
+    std::uint32_t confirmed_in = 0;  // the last pass that did
 
     [[nodiscard]] const std::vector<Destination>& destinations() const {
       return as_wanted ? claims.front().destinations : differing;
@@ -276,6 +278,8 @@ class Ledger {
   Counted<IpAddress> addresses_;
   Counted<SetEntry> entries_;
   RouteRows routes_;
+  std::uint32_t pass_ = 1;
+  std::size_t buckets_passed_ = 0;                                           // of servers_
   std::array<std::array<std::size_t, set_kind_count>, 2> actual_members_{};  // by family and kind: of entries_
   // What was there at the start; until pruning begins.
   std::vector<VirtualServerKey> inherited_servers_;

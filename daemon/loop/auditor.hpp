@@ -54,7 +54,7 @@ class Auditor {
   std::size_t position_ = 0;           // in it
   bool more_listed_ = true;
   std::vector<VirtualServerKey> left_out_;
-  bool listing_ended_ = false;
+  bool more_rows_ = true;  // of the ledger, to be gone through for these
 
   bool set_missing_ = false;
   std::size_t set_ = 0;
