@@ -76,7 +76,7 @@ grep -E '(NETLINK|nlmsg|genl)' "$work/trace" >"$work/netlink"
 no_programs() { ! grep -E 'execve|fork|clone' "$work/trace"; }
 check "the change started no program and no thread" no_programs
 # IPVS's commands (linux/ip_vs.h): SET_DEST 6, NEW_DEST 5, DEL_DEST 7; 4 and 8 read a virtual server, its destinations.
-writes() { grep -oE 'nlmsg_type=IPVS,.*"\\x0[1-35-7]' "$work/netlink" | grep -oE '.$' | tr -d '\n'; }
+writes() { grep -oE 'nlmsg_type=IPVS,[^"]*"\\x0[1-35-7]' "$work/netlink" | grep -oE '.$' | tr -d '\n'; }
 check "the change is written once: the new one added, the former set to weight 0, then removed" test "$(writes)" = 567
 no_dump() { ! grep -E 'nlmsg_type=IPVS,.*0x300,.*"\\x04|nlmsg_type=RTM_GET|IPSET_CMD_LIST' "$work/netlink"; }
 check "no table was read as a whole" no_dump
