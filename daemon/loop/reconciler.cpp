@@ -227,10 +227,12 @@ bool Reconciler::step(Instant now) {
   }
   // At the first look all Services are computed before the first of them is written: then the kernel need not wait for
   // us in between.
-  const bool first_look = at_first_look();
+  const bool computing = uncomputed_ > services_per_step_;
   recompute_touched();
-  if (first_look) ledger_.put_off();
-  if (at_first_look()) return true;
+  if (computing) {
+    ledger_.put_off();
+    return true;
+  }
   ledger_.take_up();
   const auto due = retries_.take_due(now);
   for (const auto& id : due) ledger_.touch(id);
