@@ -431,8 +431,6 @@ void Ledger::performed_server(Verb verb, const VirtualServer& server) {
     row.set_destinations({});
     draining_.erase(server.key);
     forget_if_empty(server.key);
-    // The entry that says that it is ours stays as long as it does.
-    if (server.key.fwmark != 0) touch(mark_entry(server.key.family(), server.key.fwmark));
     return;
   }
   row.actual = server;
@@ -471,9 +469,13 @@ void Ledger::performed_outside(Verb verb, const SetEntry& entry) {
 
 void Ledger::forget_if_empty(Servers::value_type& entry) {
   const ServerRow& row = entry.second;
-  if (row.claims.empty() && !row.actual && row.listed == 0 && row.actual_outside == Mark{} && !row.outside_doubtful &&
-      !doubtful_servers_.contains(entry.first))
-    servers_.erase(servers_.find(entry.first));
+  if (!row.claims.empty() || row.actual || row.listed > 0 || row.actual_outside != Mark{} || row.outside_doubtful ||
+      doubtful_servers_.contains(entry.first))
+    return;
+  const VirtualServerKey key = entry.first;
+  servers_.erase(servers_.find(key));
+  // The entry that says that it is ours stays as long as it is known.
+  if (key.fwmark != 0) touch(mark_entry(key.family(), key.fwmark));
 }
 
 void Ledger::forget_if_empty(const VirtualServerKey& key) {

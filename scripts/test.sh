@@ -2,23 +2,29 @@
 # Every suite: unit and golden tests in three builds, the fuzz targets for a bounded time, the chart and the image, the
 # kernel suite on a kernel with IPVS, ten minutes of the long run, the conformance scenarios, the Debian package around the
 # programs of the first build (test/package/reproducible_test.sh builds it twice from nothing, and is not run here). Ends
-# with one line "N passed, N failed"; non-zero if anything failed.
+# with what failed, and one line "N passed, N failed"; non-zero if anything failed.
 set -u
 cd "$(dirname "$(realpath "$0")")/.." || exit 1
 exec </dev/null
 
 passed=0
 failed=0
+log=$(mktemp -d)
+touch "$log/failures"
+trap 'rm -rf "$log"' EXIT
 
 # A step that could not run at all counts as one failure.
 broken() {
-  echo "FAILED: $*"
+  echo "FAILED: $*" | tee -a "$log/failures"
   failed=$((failed + 1))
 }
 
-# Adds the last "N passed, N failed" of the file $1; a step without such a line is broken.
+# Adds the last "N passed, N failed" of the file $1, and keeps what it says of failures; a step without such a line is
+# broken.
 count() {
   local line
+  awk -v step="$2" '/(^|: )FAILED/ { print step ": " $0; inside = 1; next } !/^[[:space:]]/ { inside = 0 } inside' \
+    "$1" >>"$log/failures"
   line=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$1" | tail -n 1)
   if [ -z "$line" ]; then
     broken "$2 ended without a count"
@@ -28,9 +34,6 @@ count() {
   line=${line#*, }
   failed=$((failed + ${line%% *}))
 }
-
-log=$(mktemp -d)
-trap 'rm -rf "$log"' EXIT
 
 # suites FOLDER SUITE... : runs these suites as they are built there.
 suites() {
@@ -126,5 +129,6 @@ cat "$log/kernel"
 count "$log/kernel" "the kernel suite"
 
 echo
+cat "$log/failures"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

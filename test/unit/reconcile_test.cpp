@@ -565,6 +565,24 @@ TEST_CASE("a mark in use is no longer so when its virtual server is seen to be g
   CHECK(lines(ledger.plan()) == Lines{"remove KUBE-IPVSD-MARKS 0.0.0.5"});
 }
 
+TEST_CASE("a mark is no longer in use when its virtual server, put off to a later piece, is forgotten") {
+  Frontend outside;
+  outside.server.key = {IpAddress::any(Family::ipv4), Protocol::none, Port{}, 5};
+  Contribution contribution;
+  contribution.frontends = {outside};
+  contribution.entries = {mark_entry(Family::ipv4, 5)};
+  Ledger ledger({});
+  ledger.start_pruning();
+  const auto service = cluster_ip_service("web", "10.96.0.1");
+  ledger.contribute(service, contribution);
+  ledger.performed({Verb::add, mark_entry(Family::ipv4, 5)});
+  ledger.put_off();
+  ledger.withdraw(service.key);
+  CHECK(ledger.plan().empty());
+  ledger.take_up();
+  CHECK(lines(ledger.plan()) == Lines{"remove KUBE-IPVSD-MARKS 0.0.0.5"});
+}
+
 TEST_CASE("excludeCIDRs keep virtual servers by address, not those by mark") {
   Frontend outside;
   outside.server.key = {IpAddress::any(Family::ipv4), Protocol::none, Port{}, 5};
