@@ -126,22 +126,31 @@ void Ledger::withdraw(const ObjectKey& service) {
   recount(addresses_, owner.addresses, {});
   recount(entries_, owner.entries, {});
   for (const auto& key : owner.servers) unclaim(owner, key);
-  take_out(owner);
   owners_.erase(entry);
 }
 
 // What of the Service was put off is planned with what has just changed: a part of it alone could bind an address
-// before its virtual server stands.
+// before its virtual server stands, or leave that without what says that it is ours. So is what others have put off who
+// have one of its frontends.
 void Ledger::take_out(const Owner& owner) {
   if (put_off_.empty()) return;
-  const auto take = [this](auto& rows, const auto& keys) {
+  const auto take = [this](auto& rows, const auto& keys, const auto& taken) {
     for (const auto& key : keys)
-      if (const auto entry = rows.find(key); entry != rows.end() && entry->second.waits == Waits::later)
+      if (const auto entry = rows.find(key); entry != rows.end() && entry->second.turn > next_plan) {
         this->touch(*entry);
+        taken(entry->second);
+      }
   };
-  take(servers_, owner.servers);
-  take(addresses_, owner.addresses);
-  take(entries_, owner.entries);
+  std::vector<const Owner*> owners{&owner};
+  while (!owners.empty()) {
+    const Owner& next = *owners.back();
+    owners.pop_back();
+    take(addresses_, next.addresses, [](const CountedRow&) {});
+    take(entries_, next.entries, [](const CountedRow&) {});
+    take(servers_, next.servers, [&](const ServerRow& row) {
+      if (!row.claims.empty() && row.claims.front().owner != &next) owners.push_back(row.claims.front().owner);
+    });
+  }
 }
 
 void Ledger::claim(const Owner& owner, Frontend frontend) {
@@ -180,7 +189,10 @@ void Ledger::unclaim(const Owner& owner, const VirtualServerKey& key) {
   const bool was_first = row.claims.front().owner == &owner;
   if (was_first) row.own_destinations();
   std::erase_if(row.claims, [&](const Claim& c) { return c.owner == &owner; });
-  if (was_first) touch(entry);
+  if (was_first) {
+    touch(entry);
+    if (!row.claims.empty()) take_out(*row.claims.front().owner);
+  }
   if (row.claims.size() < 2) contested_.erase(key);
 }
 

@@ -102,8 +102,8 @@ class Ledger {
   }
   // Plans the row again although nothing about it changed (after a failure).
   void touch(const ObjectId& id);
-  // What is touched now is planned later, as one piece, behind the pieces put off before; unless it is touched again.
-  // All rows of a Service stay in one piece.
+  // What is touched now is planned later, as one piece, behind the pieces put off before, unless it is touched again;
+  // also what of it was put off before. All rows of a Service stay in one piece.
   void put_off();
   // The oldest piece is in the next plan.
   void take_up();
@@ -150,8 +150,10 @@ class Ledger {
   [[nodiscard]] bool settled() const;
 
  private:
-  // Whether a row is to be planned, and when.
-  enum class Waits : std::uint8_t { no, now, later };
+  // When a row is planned: not until it is touched, in the next plan, or with the piece that has this number.
+  using Turn = std::uint16_t;
+  static constexpr Turn untouched = 0;
+  static constexpr Turn next_plan = 1;
 
   struct Owner {
     const ObjectKey* key = nullptr;  // in owners_
@@ -178,7 +180,7 @@ class Ledger {
     Protocol protocol = Protocol::none;  // of the traffic, as its last owner said; none: not known
     bool ours = false;                   // may be removed when nobody claims it
     bool inherited = false;              // was there at the start, and nobody has claimed it since
-    Waits waits = Waits::no;
+    Turn turn = untouched;
     std::uint16_t listed = 0;        // in how many lists of touched rows it is; there it may not be forgotten
     std::uint32_t confirmed_in = 0;  // the last pass that did
 
@@ -197,7 +199,7 @@ class Ledger {
     bool doubtful = false;
     bool ours = false;
     bool inherited = false;
-    Waits waits = Waits::no;
+    Turn turn = untouched;
     std::uint16_t listed = 0;
   };
   template <class Key>
@@ -219,7 +221,7 @@ class Ledger {
   void touch(Counted<SetEntry>::value_type& entry) { touch(touched_.entries, entry); }
   template <class Entry>
   static void touch(std::vector<Entry*>& list, Entry& entry) {
-    if (std::exchange(entry.second.waits, Waits::now) == Waits::now) return;
+    if (std::exchange(entry.second.turn, next_plan) == next_plan) return;
     ++entry.second.listed;
     list.push_back(&entry);
   }
@@ -287,6 +289,7 @@ class Ledger {
   std::vector<SetEntry> inherited_entries_;
   Touched touched_;
   std::deque<Touched> put_off_;
+  Turn last_piece_ = next_plan;  // the number of put_off_.back()
   std::unordered_map<VirtualServerKey, DrainStarts> draining_;
   std::unordered_set<VirtualServerKey> doubtful_servers_;
   std::unordered_set<VirtualServerKey> contested_;

@@ -1,5 +1,6 @@
 // The difference between the two sides of the ledger, as a plan.
 #include <algorithm>
+#include <limits>
 #include <tuple>
 
 #include "reconcile/ledger.hpp"
@@ -45,9 +46,11 @@ bool Ledger::proves_ownership(const SetEntry& entry) const {
 }
 
 void Ledger::put_off() {
-  if (touched_.empty()) return;
-  const auto mark = [](const auto& rows) {
-    for (auto* entry : rows) entry->second.waits = Waits::later;
+  if (put_off_.empty()) last_piece_ = next_plan;
+  if (touched_.empty() || last_piece_ == std::numeric_limits<Turn>::max()) return;
+  ++last_piece_;
+  const auto mark = [this](const auto& rows) {
+    for (auto* entry : rows) entry->second.turn = last_piece_;
   };
   mark(touched_.servers);
   mark(touched_.addresses);
@@ -57,13 +60,14 @@ void Ledger::put_off() {
 
 void Ledger::take_up() {
   if (put_off_.empty()) return;
-  const auto take = [this](auto& rows, auto& list) {
+  const auto number = static_cast<Turn>(last_piece_ - put_off_.size() + 1);
+  const auto take = [&](auto& rows, auto& list) {
     for (auto* entry : rows) {
       --entry->second.listed;
-      if (entry->second.waits == Waits::later)
+      if (entry->second.turn == number)
         touch(list, *entry);
       else
-        forget_if_empty(*entry);  // planned meanwhile, or about to be
+        forget_if_empty(*entry);  // planned meanwhile, or about to be, or put off once more
     }
   };
   const Touched piece = std::move(put_off_.front());
@@ -78,7 +82,7 @@ void Ledger::plan(Plan& plan) {
   routes_.plan(plan, serves_);
   const auto each = [this](auto& list, const auto& plan_row) {
     for (auto* entry : list) {
-      entry->second.waits = Waits::no;
+      entry->second.turn = untouched;
       --entry->second.listed;
       plan_row(entry->first, entry->second);
       forget_if_empty(*entry);

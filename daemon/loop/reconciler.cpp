@@ -225,14 +225,12 @@ bool Reconciler::step(Instant now) {
     cluster_.order_by_age();
     uncomputed_ = cluster_.touched();
   }
-  // At the first look all Services are computed before the first of them is written: then the kernel need not wait for
-  // us in between.
-  const bool computing = uncomputed_ > services_per_step_;
+  // At the first look all Services are computed before the first of them is written, those of a step as one piece: then
+  // the kernel need not wait for us in between.
+  const bool first_look = at_first_look();
   recompute_touched();
-  if (computing) {
-    ledger_.put_off();
-    return true;
-  }
+  if (first_look) ledger_.put_off();
+  if (at_first_look()) return true;
   ledger_.take_up();
   const auto due = retries_.take_due(now);
   for (const auto& id : due) ledger_.touch(id);
