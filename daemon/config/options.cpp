@@ -396,8 +396,7 @@ void add_conntrack(std::vector<Option>& table) {
             FIELD(own.service_addresses),
             std::vector<Name<ServiceAddresses>>{{"bind", ServiceAddresses::bind}, {"route", ServiceAddresses::route}})},
        {"ipvsd.serviceCIDRs", "", T::list, "[]", honoured,
-        "for serviceAddresses route: the Service CIDRs; empty: those of the cluster's ServiceCIDR "
-        "objects",
+        "for serviceAddresses route: the Service CIDRs; empty: those of the cluster's ServiceCIDR objects",
         cidr_list_field(FIELD(own.service_cidrs))},
        {"ipvsd.ctlSocket", "", T::text, "/run/kube-ipvsd/ctl.sock", honoured,
         "the unix socket on which kube-ipvsctl asks, for root alone; none: no socket", ctl_socket_field()}});

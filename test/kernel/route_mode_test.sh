@@ -133,17 +133,23 @@ start
 check "a restart sees all" within 30 synced
 check "and writes nothing" wrote_nothing
 
+# hold NAME VIP: twenty connections of a pod, in the file NAME, and of the node, in NAME-node.
+declare -A holders
+hold() {
+  run "$1" ip netns exec client "$traffic" hold "$2" 80 --count 20 --interval 200 --timeout 10000
+  holders[$1]=$started
+  run "$1-node" "$traffic" hold "$2" 80 --count 20 --interval 200 --timeout 10000
+  holders[$1-node]=$started
+}
+held() {
+  local name
+  for name; do file_says "$name" '^20 open' && file_says "$name-node" '^20 open' || return 1; done
+}
+
 # Live from one mode to the other, and back.
-run pod ip netns exec client "$traffic" hold 10.96.10.1 80 --count 50 --interval 200 --timeout 10000
-pod=$started
-run node "$traffic" hold 10.96.10.1 80 --count 20 --interval 200 --timeout 10000
-node=$started
-run pod6 ip netns exec client "$traffic" hold fd00:10:96::1 80 --count 20 --interval 200 --timeout 10000
-pod6=$started
-run node6 "$traffic" hold fd00:10:96::1 80 --count 20 --interval 200 --timeout 10000
-node6=$started
-all_open() { file_says pod '^50 open' && file_says node '^20 open' && file_says pod6 '^20 open' && file_says node6 '^20 open'; }
-must "connections from pod and node" within 60 all_open
+hold four 10.96.10.1
+hold six fd00:10:96::1
+must "connections from pod and node" within 60 held four six
 
 switch_to() {
   stop
@@ -170,12 +176,8 @@ check "to bind: a daemon that is killed leaves what held them" killed_before_it_
 check "to bind: the next one removes it" within 10 no_anchor
 check "to bind: and nothing that is not ours" foreign_stays
 
-run bound ip netns exec client "$traffic" hold 10.96.10.2 80 --count 20 --interval 200 --timeout 10000
-bound=$started
-run bound_node "$traffic" hold 10.96.10.2 80 --count 20 --interval 200 --timeout 10000
-bound_node=$started
-all_bound() { file_says bound '^20 open' && file_says bound_node '^20 open'; }
-must "more connections, from VIPs as sources" within 60 all_bound
+hold bound 10.96.10.2
+must "more connections, from VIPs as sources" within 60 held bound
 
 check "to route: it starts" switch_to route
 check "to route: the routes come" within 20 routed
@@ -191,16 +193,16 @@ check "to route again: the addresses go" within 20 bound 203.0.113.10/32 203.0.1
 
 intact() {
   # Another round after the last change.
-  pause && kill -TERM "$1" && wait "$1"
-  cat "$work/$2"
-  file_says "$2" "^$3 of $3 connections intact after [0-9]+ rounds, 0 broken\$"
+  pause && kill -TERM "${holders[$1]}" && wait "${holders[$1]}"
+  cat "$work/$1"
+  file_says "$1" '^20 of 20 connections intact after [0-9]+ rounds, 0 broken$'
 }
-check "connections of a pod outlived all four" intact "$pod" pod 50
-check "of the node" intact "$node" node 20
-check "of a pod, IPv6" intact "$pod6" pod6 20
-check "of the node, IPv6" intact "$node6" node6 20
-check "of a pod, from bound days" intact "$bound" bound 20
-check "of the node, from bound days" intact "$bound_node" bound_node 20
+check "connections of a pod outlived all four" intact four
+check "of the node" intact four-node
+check "of a pod, IPv6" intact six
+check "of the node, IPv6" intact six-node
+check "of a pod, from bound days" intact bound
+check "of the node, from bound days" intact bound-node
 
 # A CIDR that would take an address of the node from it.
 stop
@@ -262,12 +264,8 @@ start_with_api
 must "a sync from the API server" within 30 synced
 check "the VIP of no Service CIDR is bound, the other is not" within 20 bound 10.98.10.2/32
 check "one route" within 20 routes_to 10.96.0.0/16
-run more ip netns exec client "$traffic" hold 10.98.10.2 80 --count 20 --interval 200 --timeout 10000
-more=$started
-run more_node "$traffic" hold 10.98.10.2 80 --count 20 --interval 200 --timeout 10000
-more_node=$started
-more_open() { file_says more '^20 open' && file_says more_node '^20 open'; }
-must "connections to it" within 60 more_open
+hold more 10.98.10.2
+must "connections to it" within 60 held more
 must "a ServiceCIDR object" add_cidr
 check "a new Service CIDR: started again" started_again
 check "a new Service CIDR: has a route" within 20 routes_to 10.96.0.0/16 10.98.0.0/16
@@ -277,8 +275,8 @@ must "the object goes" remove_cidr
 check "a removed one: started again" started_again
 check "a removed one: its VIP is bound" within 20 bound 10.98.10.2/32
 check "a removed one: its route is gone" within 20 routes_to 10.96.0.0/16
-check "its connections have not noticed" intact "$more" more 20
-check "nor those of the node" intact "$more_node" more_node 20
+check "its connections have not noticed" intact more
+check "nor those of the node" intact more-node
 check "and it goes on" alive
 stop
 

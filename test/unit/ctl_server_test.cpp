@@ -28,6 +28,8 @@ using namespace ipvsd::test;
 
 namespace {
 
+CtlAnswer answers_nothing(const CtlRequest&) { return {200, "{}"}; }
+
 Service full_service() {
   auto service = cluster_ip_service("full", "10.96.0.9");
   service.uid = "97a0";
@@ -338,12 +340,7 @@ TEST_CASE("a socket in use is not taken, one that was left is") {
     std::memcpy(address.sun_path, left.data(), left.size());
     REQUIRE(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
   }
-  CtlServer third(
-      left,
-      [](const CtlRequest&) {
-        return CtlAnswer{200, "{}"};
-      },
-      shortage);
+  CtlServer third(left, answers_nothing, shortage);
   REQUIRE(third.start());
   CHECK(ctl::ask_daemon(left, "/") == "{}");
   third.stop();
@@ -359,12 +356,7 @@ TEST_CASE("a client that finds no descriptor waits, and the threads do not run i
   Shortage shortage(metrics, [&](const Error& error) {
     if (error.sys_errno == EMFILE && error.code == Errc::busy) ++told;
   });
-  CtlServer server(
-      path,
-      [](const CtlRequest&) {
-        return CtlAnswer{200, "{}"};
-      },
-      shortage);
+  CtlServer server(path, answers_nothing, shortage);
   REQUIRE(server.start());
   Fd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
@@ -395,12 +387,7 @@ TEST_CASE("whatever the node is short of, a client that asks waits and is answer
   Shortage shortage(metrics, [&](const Error& error) {
     if (error.sys_errno == sys_errno) ++told;
   });
-  CtlServer server(
-      path,
-      [](const CtlRequest&) {
-        return CtlAnswer{200, "{}"};
-      },
-      shortage);
+  CtlServer server(path, answers_nothing, shortage);
   REQUIRE(server.start());
   fail_accepts(6, sys_errno);
   CHECK(ctl::ask_daemon(path, "/") == "{}");
