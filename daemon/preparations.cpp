@@ -48,6 +48,11 @@ Result<std::vector<Cidr>> find_service_cidrs(const Flags& flags, const ApiAccess
 
 void warn(const std::string& text) { spdlog::warn("{}", text); }
 
+int give_up(const Error& error) {
+  spdlog::error("{}", error.message());
+  return 1;
+}
+
 // Threads inherit the mask, so that the signals come to the loop alone.
 Fd claim_signals() {
   ::signal(SIGPIPE, SIG_IGN);  // a peer that closes its connection is an error to handle, not a reason to die

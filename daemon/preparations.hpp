@@ -18,6 +18,8 @@
 namespace ipvsd {
 
 void warn(const std::string& text);
+// One line that says what is missing; returns exit status 1.
+[[nodiscard]] int give_up(const Error& error);
 
 // SIGTERM and SIGINT, from now on to be read here and nowhere else.
 [[nodiscard]] Fd claim_signals();

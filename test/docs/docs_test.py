@@ -139,7 +139,7 @@ def check_log(page):
     table = text[text.index("<!-- log -->"):text.index("<!-- /log -->")]
     described = [match[1] for match in re.finditer(r"^\| `([^`]+)` \|", table, re.M)]
     literals = []
-    for source in [ROOT / "daemon/main.cpp", *sorted((ROOT / "daemon/loop").glob("*.cpp")), *sorted((ROOT / "daemon/kernel").glob("*.cpp"))]:
+    for source in sorted(file for folder in ("", "loop", "kernel") for file in (ROOT / "daemon" / folder).glob("*.cpp")):
         code = re.sub(r'"\s*\n\s*"', "", source.read_text())
         for call in re.finditer(r'(?:spdlog::(?:info|warn|error)|\bwarn_?)\(\s*(?:fmt::format\(\s*)?"((?:[^"\\]|\\.)*)"', code):
             if in_pieces(call[1], r"\{[^}]*\}"):
