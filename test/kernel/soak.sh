@@ -161,14 +161,15 @@ check "every request was answered, but for those that a foreign hand cut off" re
 check "connections that broke were those to backends that died" test "$broken" = "$died"
 check "the foreign virtual server is untouched" destination 192.168.77.2:8443 10.244.1.11:8080 '-w 1$'
 
-# Of the first and the last quarter of the samples from line $lived_from on, the greatest of column $1.
+# Of the first and the last quarter of the samples from line $lived_from on, the least of column $1: what a moment takes
+# (the pipes of a program that is run) comes and goes, what leaks stays.
 quarters() {
   tail -n "+$lived_from" "$samples_file" | awk -v column="$1" '{ print $column }' >"$work/column"
   local all quarter
   all=$(wc -l <"$work/column")
   quarter=$(((all + 3) / 4))
-  first=$(head -n $quarter "$work/column" | sort -n | tail -n 1)
-  last=$(tail -n $quarter "$work/column" | sort -n | tail -n 1)
+  first=$(head -n $quarter "$work/column" | sort -n | head -n 1)
+  last=$(tail -n $quarter "$work/column" | sort -n | head -n 1)
   [ "$all" -ge 2 ]
 }
 # flat COLUMN SLACK NAME
