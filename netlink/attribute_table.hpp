@@ -7,6 +7,7 @@
 #include <array>
 #include <concepts>
 #include <string_view>
+#include <utility>
 
 #include "netlink/message.hpp"
 
@@ -23,12 +24,12 @@ struct FlagsAndMask {  // struct ip_vs_flags
 using RawAddress = std::array<std::uint8_t, 16>;  // union nf_inet_addr
 
 inline void encode_field(Batch& batch, std::uint16_t type, const BigEndian16& field) {
-  batch.attribute(type, bytes_of(htons(field.value)));
+  batch.value(type, htons(field.value));
 }
 inline void encode_field(Batch& batch, std::uint16_t type, std::string_view field) { batch.attribute(type, field); }
 template <class T>
 requires std::integral<T> || std::same_as<T, FlagsAndMask> || std::same_as<T, RawAddress>
-void encode_field(Batch& batch, std::uint16_t type, const T& field) { batch.attribute(type, bytes_of(field)); }
+void encode_field(Batch& batch, std::uint16_t type, const T& field) { batch.value(type, field); }
 
 // False if the payload is too short. A longer one is fine: later kernels may append.
 [[nodiscard]] inline bool decode_field(Bytes payload, BigEndian16& field) {
@@ -82,12 +83,18 @@ constexpr AttributeRow<Record> row(std::uint16_t type, std::string_view name, Us
           [](Bytes payload, Record& record) { return decode_field(payload, record.*Member); }};
 }
 
-// Writes the rows of use `key`, and of use `value` if `whole`.
-template <class Record, class Table>
-void encode_record(Batch& batch, const Table& table, const Record& record, bool whole) {
-  for (const auto& attribute : table)
-    if (attribute.use == Use::key || (whole && attribute.use == Use::value))
-      attribute.encode(batch, attribute.type, record);
+// Writes the rows of use `key`, and of use `value` if `whole`. The table is an argument of the template, so that what
+// it says is known to the compiler and no row is looked up or called by pointer.
+template <const auto& table, class Record>
+void encode_record(Batch& batch, const Record& record, bool whole) {
+  const auto encode = [&]<std::size_t i>(std::integral_constant<std::size_t, i>) {
+    constexpr auto attribute = table[i];
+    if constexpr (attribute.use == Use::key) attribute.encode(batch, attribute.type, record);
+    if constexpr (attribute.use == Use::value)
+      if (whole) attribute.encode(batch, attribute.type, record);
+  };
+  [&]<std::size_t... i>(std::index_sequence<i...>) { (encode(std::integral_constant<std::size_t, i>{}), ...); }
+  (std::make_index_sequence<table.size()>{});
 }
 
 // Fills what is there; unknown attributes are skipped, absent ones leave their member alone. False if anything does not

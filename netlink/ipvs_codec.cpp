@@ -140,9 +140,9 @@ WireServer wire_key(const VirtualServerKey& key) {
 void encode_server(Batch& batch, const WireServer& wire, bool whole) {
   const auto start = batch.begin_nested(IPVS_CMD_ATTR_SERVICE);
   if (wire.fwmark != 0) {
-    encode_record(batch, server_fwmark_table, wire, whole);
+    encode_record<server_fwmark_table>(batch, wire, whole);
   } else {
-    encode_record(batch, server_address_table, wire, whole);
+    encode_record<server_address_table>(batch, wire, whole);
   }
   batch.end_nested(start);
 }
@@ -196,7 +196,7 @@ void encode_destination(Batch& batch, std::uint16_t family_id, Verb verb, const 
   wire.upper_threshold = destination.upper_threshold;
   wire.lower_threshold = destination.lower_threshold;
   const auto start = batch.begin_nested(IPVS_CMD_ATTR_DEST);
-  encode_record(batch, destination_table, wire, verb != Verb::remove);
+  encode_record<destination_table>(batch, wire, verb != Verb::remove);
   batch.end_nested(start);
 }
 
@@ -217,8 +217,8 @@ void encode_dump_destinations(Batch& batch, std::uint16_t family_id, const Virtu
 void encode_set_timeouts(Batch& batch, std::uint16_t family_id, const Timeouts& timeouts) {
   begin(batch, family_id, IPVS_CMD_SET_CONFIG);
   const auto seconds = [](std::chrono::seconds value) { return static_cast<std::uint32_t>(value.count()); };
-  encode_record(batch, timeouts_table,
-                WireTimeouts{seconds(timeouts.tcp), seconds(timeouts.tcp_fin), seconds(timeouts.udp)}, true);
+  encode_record<timeouts_table>(
+      batch, WireTimeouts{seconds(timeouts.tcp), seconds(timeouts.tcp_fin), seconds(timeouts.udp)}, true);
 }
 
 void encode_get_timeouts(Batch& batch, std::uint16_t family_id) { begin(batch, family_id, IPVS_CMD_GET_CONFIG); }

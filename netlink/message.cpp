@@ -4,31 +4,7 @@
 
 namespace ipvsd::nl {
 
-std::uint8_t* Batch::extend(std::size_t size) {
-  const std::size_t at = size_;
-  const std::size_t whole = padded(size);
-  if (at + whole > buffer_.size()) buffer_.resize(std::max(2 * buffer_.size(), at + whole + 1024));
-  size_ += whole;
-  std::uint8_t* room = buffer_.data() + at;
-  std::memset(room + size, 0, whole - size);
-  return room;
-}
-
-void Batch::append(Bytes bytes) {
-  std::uint8_t* room = extend(bytes.size());
-  if (!bytes.empty()) std::memcpy(room, bytes.data(), bytes.size());
-}
-
-void Batch::open(std::uint16_t type, std::uint16_t flags) {
-  close();
-  start_ = size_;
-  nlmsghdr header{};
-  header.nlmsg_type = type;
-  header.nlmsg_flags = static_cast<std::uint16_t>(flags | NLM_F_REQUEST);
-  header.nlmsg_seq = first_sequence_ + static_cast<std::uint32_t>(count_);
-  append(bytes_of(header));
-  ++count_;
-}
+void Batch::grow(std::size_t least) { buffer_.resize(std::max(2 * buffer_.size(), least + 1024)); }
 
 void Batch::close() {
   if (count_ == 0) return;
@@ -67,12 +43,6 @@ void Batch::attribute(std::uint16_t type, std::string_view text) {
   std::memcpy(room, &header, sizeof header);
   std::copy(text.begin(), text.end(), room + sizeof header);
   room[sizeof header + text.size()] = 0;
-}
-
-std::size_t Batch::begin_nested(std::uint16_t type) {
-  const std::size_t start = size_;
-  append(bytes_of(nlattr{0, static_cast<std::uint16_t>(type | NLA_F_NESTED)}));
-  return start;
 }
 
 void Batch::end_nested(std::size_t start) {

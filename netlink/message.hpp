@@ -47,13 +47,26 @@ class Batch {
   // Opens a message; `header` follows the nlmsghdr (genlmsghdr, ifaddrmsg, ...). Closes the one before.
   template <class Header>
   void begin(std::uint16_t type, std::uint16_t flags, const Header& header) {
-    open(type, flags);
-    append(bytes_of(header));
+    close();
+    start_ = size_;
+    const auto sequence = first_sequence_ + static_cast<std::uint32_t>(count_++);
+    append(nlmsghdr{0, type, static_cast<std::uint16_t>(flags | NLM_F_REQUEST), sequence, 0});
+    append(header);
   }
   void attribute(std::uint16_t type, Bytes payload);
   void attribute(std::uint16_t type, std::string_view text);  // terminated by a zero byte, as the kernel wants it
+  // The bytes of the value. In line, as is all that it takes: most of what is written is this, ten to a message.
+  template <class T>
+  void value(std::uint16_t type, const T& value) {
+    append(nlattr{sizeof(nlattr) + sizeof value, type});
+    append(value);
+  }
   // Everything written until end_nested() is inside the attribute.
-  [[nodiscard]] std::size_t begin_nested(std::uint16_t type);
+  [[nodiscard]] std::size_t begin_nested(std::uint16_t type) {
+    const std::size_t start = size_;
+    append(nlattr{0, static_cast<std::uint16_t>(type | NLA_F_NESTED)});
+    return start;
+  }
   void end_nested(std::size_t start);
 
   // Closes the last message and adds `flags` to its header.
@@ -68,11 +81,22 @@ class Batch {
   void reset(std::uint32_t first_sequence);
 
  private:
-  void open(std::uint16_t type, std::uint16_t flags);
   void close();
-  void append(Bytes bytes);
+  template <class T>
+  void append(const T& value) {
+    std::memcpy(extend(sizeof value), &value, sizeof value);
+  }
   // Room for so many more bytes, padded with zeros to 4.
-  [[nodiscard]] std::uint8_t* extend(std::size_t size);
+  [[nodiscard]] std::uint8_t* extend(std::size_t size) {
+    const std::size_t at = size_;
+    const std::size_t whole = padded(size);
+    if (at + whole > buffer_.size()) grow(at + whole);
+    size_ += whole;
+    std::uint8_t* room = buffer_.data() + at;
+    if (whole != size) std::memset(room + size, 0, whole - size);
+    return room;
+  }
+  void grow(std::size_t least);
 
   std::vector<std::uint8_t> buffer_;  // longer than what is written, so that writing is no more than copying
   std::size_t size_ = 0;
