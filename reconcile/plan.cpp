@@ -15,11 +15,13 @@ std::size_t Plan::size() const {
 }
 
 void Plan::clear() {
-  constexpr std::size_t kept = 8192;
-  for (auto& phase : phases) {
+  for (auto& phase : phases) phase.clear();
+}
+
+void Plan::give_back_room() {
+  constexpr std::size_t kept = 1024;
+  for (auto& phase : phases)
     if (phase.capacity() > kept) phase = std::vector<Operation>();
-    phase.clear();
-  }
 }
 
 std::vector<Operation> Plan::flat() const {

@@ -42,8 +42,9 @@ struct Plan {
   }
   [[nodiscard]] bool empty() const;
   [[nodiscard]] std::size_t size() const;
-  // Empties it and keeps its room, unless that is far more than a piece of a cold start needs.
-  void clear();
+  void clear();  // keeps its room
+  // What is more than a change takes.
+  void give_back_room();
   // All operations in the order of execution.
   [[nodiscard]] std::vector<Operation> flat() const;
 };

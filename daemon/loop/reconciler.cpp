@@ -247,6 +247,7 @@ bool Reconciler::step(Instant now) {
   report_drift(now);
   view_stale_ = view_stale_ || ledger_.routes().serving() != view_.routed;
   if (cluster_.touched() > 0 || ledger_.has_put_off() || view_stale_) return true;
+  plan_.give_back_room();
   first_sync_done_ = true;
   if (!pruning_ && cluster_.complete()) {
     pruning_ = true;

@@ -32,7 +32,7 @@ class Reconciler {
   // computed, and written, before the loop looks at its other inputs again. One of ten endpoints costs the kernel about
   // 50 us.
   Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> primary, std::uint32_t seed, Log warn,
-             std::size_t services_per_step = 256, std::size_t object_limit = default_object_limit);
+             std::size_t services_per_step = 1024, std::size_t object_limit = default_object_limit);
 
   // Prepares the kernel and takes over what is there. Nothing is changed yet but for kube-ipvs0 and the sets existing.
   [[nodiscard]] Result<void> start();
