@@ -31,6 +31,14 @@ void perform(Ledger& ledger, const Plan& plan) {
 
 using Lines = std::vector<std::string>;
 
+// A virtual server by mark 5, and what says that it is ours.
+Contribution by_mark() {
+  Contribution contribution;
+  contribution.frontends.emplace_back().server.key = {IpAddress::any(Family::ipv4), Protocol::none, Port{}, 5};
+  contribution.entries = {mark_entry(Family::ipv4, 5)};
+  return contribution;
+}
+
 }  // namespace
 
 TEST_CASE("a VIP is built so that it is never live half done, and taken down in reverse") {
@@ -388,33 +396,23 @@ TEST_CASE("the entry that leads outside clients away goes, even where its virtua
 }
 
 TEST_CASE("a mark in use is no longer so when its virtual server is seen to be gone") {
-  Frontend outside;
-  outside.server.key = {IpAddress::any(Family::ipv4), Protocol::none, Port{}, 5};
-  Contribution contribution;
-  contribution.frontends = {outside};
-  contribution.entries = {mark_entry(Family::ipv4, 5)};
   Ledger ledger({});
   const auto service = cluster_ip_service("web", "10.96.0.1");
-  ledger.contribute(service, contribution);
+  ledger.contribute(service, by_mark());
   perform(ledger, ledger.plan());
   ledger.withdraw(service.key);
   const auto plan = ledger.plan();
   CHECK(lines(plan) == Lines{"remove virtual server fwmark 5 IPv4"});
   ledger.doubt(plan[Phase::unserve_outside].front());  // its answer was lost
-  (void)ledger.observed(outside.server.key, std::nullopt);
+  (void)ledger.observed(by_mark().frontends[0].server.key, std::nullopt);
   CHECK(lines(ledger.plan()) == Lines{"remove KUBE-IPVSD-MARKS 0.0.0.5"});
 }
 
 TEST_CASE("a mark is no longer in use when its virtual server, put off to a later piece, is forgotten") {
-  Frontend outside;
-  outside.server.key = {IpAddress::any(Family::ipv4), Protocol::none, Port{}, 5};
-  Contribution contribution;
-  contribution.frontends = {outside};
-  contribution.entries = {mark_entry(Family::ipv4, 5)};
   Ledger ledger({});
   ledger.start_pruning();
   const auto service = cluster_ip_service("web", "10.96.0.1");
-  ledger.contribute(service, contribution);
+  ledger.contribute(service, by_mark());
   ledger.performed({Verb::add, mark_entry(Family::ipv4, 5)});
   ledger.put_off();
   ledger.withdraw(service.key);
