@@ -84,6 +84,8 @@ iptables -t nat -F KUBE-SERVICES
 ip link del kube-ipvs0
 check "what others take away is back: rules" within 30 sh -c 'iptables -t nat -S KUBE-SERVICES | grep -q -e -A'
 check "and the link" within 30 has_address 10.96.20.1
+# The watches were dropped: until they are back, status says so and exits with 1.
+must "the watches" within 60 "$PWD/build/ctl/kube-ipvsctl" status
 for words in status "explain 10.96.20.1:80" "diff --kubeconfig $tls/kubeconfig --config $config" dump; do
   # shellcheck disable=SC2086
   check "kube-ipvsctl ${words%% *}, as within the container" strict "$PWD/build/ctl/kube-ipvsctl" $words
