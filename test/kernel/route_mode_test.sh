@@ -133,22 +133,22 @@ start
 check "a restart sees all" within 30 synced
 check "and writes nothing" wrote_nothing
 
-# hold NAME VIP: twenty connections of a pod, in the file NAME, and of the node, in NAME-node.
-declare -A holders
+# hold NAME VIP COUNT: so many connections of a pod, in the file NAME, and twenty of the node, in NAME-node.
+declare -A holders counts
 hold() {
-  run "$1" ip netns exec client "$traffic" hold "$2" 80 --count 20 --interval 200 --timeout 10000
-  holders[$1]=$started
+  run "$1" ip netns exec client "$traffic" hold "$2" 80 --count "$3" --interval 200 --timeout 10000
+  holders[$1]=$started counts[$1]=$3
   run "$1-node" "$traffic" hold "$2" 80 --count 20 --interval 200 --timeout 10000
-  holders[$1-node]=$started
+  holders[$1-node]=$started counts[$1-node]=20
 }
 held() {
   local name
-  for name; do file_says "$name" '^20 open' && file_says "$name-node" '^20 open' || return 1; done
+  for name; do file_says "$name" "^${counts[$name]} open" && file_says "$name-node" '^20 open' || return 1; done
 }
 
 # Live from one mode to the other, and back.
-hold four 10.96.10.1
-hold six fd00:10:96::1
+hold four 10.96.10.1 50
+hold six fd00:10:96::1 20
 must "connections from pod and node" within 60 held four six
 
 switch_to() {
@@ -176,7 +176,7 @@ check "to bind: a daemon that is killed leaves what held them" killed_before_it_
 check "to bind: the next one removes it" within 10 no_anchor
 check "to bind: and nothing that is not ours" foreign_stays
 
-hold bound 10.96.10.2
+hold bound 10.96.10.2 20
 must "more connections, from VIPs as sources" within 60 held bound
 
 check "to route: it starts" switch_to route
@@ -195,7 +195,7 @@ intact() {
   # Another round after the last change.
   pause && kill -TERM "${holders[$1]}" && wait "${holders[$1]}"
   cat "$work/$1"
-  file_says "$1" '^20 of 20 connections intact after [0-9]+ rounds, 0 broken$'
+  file_says "$1" "^${counts[$1]} of ${counts[$1]} connections intact after [0-9]+ rounds, 0 broken\$"
 }
 check "connections of a pod outlived all four" intact four
 check "of the node" intact four-node
@@ -264,7 +264,7 @@ start_with_api
 must "a sync from the API server" within 30 synced
 check "the VIP of no Service CIDR is bound, the other is not" within 20 bound 10.98.10.2/32
 check "one route" within 20 routes_to 10.96.0.0/16
-hold more 10.98.10.2
+hold more 10.98.10.2 20
 must "connections to it" within 60 held more
 must "a ServiceCIDR object" add_cidr
 check "a new Service CIDR: started again" started_again
