@@ -32,12 +32,6 @@ std::vector<std::string> Reading::take_warnings() {
   return std::move(warnings_);
 }
 
-JsonValue::JsonValue(const JsonValue& parent, std::string_view key, std::size_t index,
-                     std::optional<simdjson::dom::element> element)
-    : reading_(parent.reading_), parent_(&parent), key_(key), index_(index), element_(element) {
-  if (element_ && element_->is_null()) element_.reset();
-}
-
 JsonValue JsonValue::field(std::string_view key) const& {
   simdjson::dom::element element;
   simdjson::dom::object object;

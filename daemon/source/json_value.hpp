@@ -87,7 +87,10 @@ class JsonValue {
 
  private:
   JsonValue(const JsonValue& parent, std::string_view key, std::size_t index,
-            std::optional<simdjson::dom::element> element);
+            std::optional<simdjson::dom::element> element)
+      : reading_(parent.reading_), parent_(&parent), key_(key), index_(index), element_(element) {
+    if (element_ && element_->is_null()) element_.reset();
+  }
   [[nodiscard]] std::optional<simdjson::dom::array> list(std::size_t limit) const;
 
   Reading* reading_;

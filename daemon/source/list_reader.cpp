@@ -133,7 +133,15 @@ std::size_t ListReader::feed_item(std::string_view bytes) {
       continue;
     }
     switch (bytes[at]) {
-      case '"': in_string_ = true; break;
+      case '"': {
+        // Most strings end within this piece, at the first quote.
+        const auto* quote = static_cast<const char*>(std::memchr(bytes.data() + at + 1, '"', bytes.size() - at - 1));
+        if (quote != nullptr && quote[-1] != '\\')
+          at = static_cast<std::size_t>(quote - bytes.data());
+        else
+          in_string_ = true;
+        break;
+      }
       case '{':
       case '[':
         if (++item_depth_ > depth_limit) refuse("nested too deeply");
