@@ -62,8 +62,7 @@ void ClusterState::upsert(Service service) {
   if (known.object == service) return;
   if (!known.object) ++held_services_;
   known.object = std::move(service);
-  changed_services_.insert(entry.first);
-  touch(entry);
+  changed(entry);
 }
 
 void ClusterState::upsert(EndpointSlice slice) {
@@ -75,7 +74,7 @@ void ClusterState::upsert(EndpointSlice slice) {
   if (!added && held.object == slice) return;
   if (!added) part(held.object);
   held.object = std::move(slice);
-  ++changed_slices_;
+  ++changes_.slices;
   note_trigger(held.object, triggered);
   join(held.object);
 }
@@ -95,11 +94,8 @@ std::vector<ClusterState::Trigger> ClusterState::take_triggers(const ObjectKey& 
 }
 
 void ClusterState::forget_changes() {
-  // After a list there is a bucket for each Service, and emptying it touches all of them.
-  constexpr std::size_t kept_buckets = 1024;
-  if (changed_services_.bucket_count() > kept_buckets) changed_services_ = std::unordered_set<ObjectKey>();
-  changed_services_.clear();
-  changed_slices_ = 0;
+  ++round_;
+  changes_ = {};
 }
 
 void ClusterState::upsert(Node node) {
@@ -124,15 +120,14 @@ void ClusterState::remove_service(const ObjectKey& key) {
   if (known == services_.end() || !known->second.object) return;
   known->second.object.reset();
   --held_services_;
-  changed_services_.insert(key);
-  touch(*known);
+  changed(*known);
 }
 
 void ClusterState::remove_slice(const ObjectKey& key) {
   const auto slice = slices_.find(key);
   if (slice == slices_.end()) return;
   part(slice->second.object);
-  ++changed_slices_;
+  ++changes_.slices;
   // The last change that the slice told of was an earlier one than its end.
   triggers_.erase(owner_of(slice->second.object));
   slices_.erase(slice);
@@ -189,7 +184,12 @@ void ClusterState::part(const EndpointSlice& slice) {
 
 void ClusterState::touch(Services::value_type& known) {
   if (std::exchange(known.second.touched, true)) return;
-  (is_urgent(known.first) ? urgent_ : known.second.taken ? changed_ : queue_).push_back(&known.first);
+  (is_urgent(known.first) ? urgent_ : known.second.taken ? changed_ : queue_).push_back(&known);
+}
+
+void ClusterState::changed(Services::value_type& known) {
+  if (std::exchange(known.second.changed_in, round_) != round_) ++changes_.services;
+  touch(known);
 }
 
 void ClusterState::touch(const ObjectKey& service) {
@@ -197,33 +197,34 @@ void ClusterState::touch(const ObjectKey& service) {
 }
 
 void ClusterState::touch_all() {
-  for (auto& [key, known] : services_) {
-    if (!known.object || std::exchange(known.touched, true)) continue;
-    (is_urgent(key) ? urgent_ : queue_).push_back(&key);
+  for (auto& entry : services_) {
+    if (!entry.second.object || std::exchange(entry.second.touched, true)) continue;
+    (is_urgent(entry.first) ? urgent_ : queue_).push_back(&entry);
   }
 }
 
 std::optional<ObjectKey> ClusterState::take_touched() {
   auto& from = !urgent_.empty() ? urgent_ : !changed_.empty() ? changed_ : queue_;
   if (from.empty()) return {};
-  ObjectKey key = *from.front();
+  auto& [key_here, known] = *from.front();
   from.pop_front();
-  const auto known = services_.find(key);
-  known->second.touched = false;
-  known->second.taken = true;
-  if (!known->second.object && known->second.slices.empty()) services_.erase(known);
+  ObjectKey key = key_here;
+  known.touched = false;
+  known.taken = true;
+  if (!known.object && known.slices.empty()) services_.erase(key);
   return key;
 }
 
 void ClusterState::order_by_age() {
-  std::vector<std::pair<std::chrono::sys_seconds, const ObjectKey*>> ages;
+  std::vector<std::pair<std::chrono::sys_seconds, Services::value_type*>> ages;
   ages.reserve(queue_.size());
-  for (const auto* key : queue_) {
-    const auto& object = services_.at(*key).object;
-    ages.emplace_back(object ? object->created : std::chrono::sys_seconds{}, key);
+  for (auto* entry : queue_) {
+    const auto& object = entry->second.object;
+    ages.emplace_back(object ? object->created : std::chrono::sys_seconds{}, entry);
   }
-  std::sort(ages.begin(), ages.end(),
-            [](const auto& a, const auto& b) { return std::tie(a.first, *a.second) < std::tie(b.first, *b.second); });
+  std::sort(ages.begin(), ages.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.first, a.second->first) < std::tie(b.first, b.second->first);
+  });
   for (std::size_t i = 0; i < ages.size(); ++i) queue_[i] = ages[i].second;
 }
 

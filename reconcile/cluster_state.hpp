@@ -9,7 +9,6 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "model/event.hpp"
@@ -61,12 +60,12 @@ class ClusterState {
   void note_changes_since(TriggerTime since) { noted_since_ = since; }
   // When the changes of the Service's slices began, where they say so.
   [[nodiscard]] std::vector<Trigger> take_triggers(const ObjectKey& service);
-  // Services that differ, and effective changes of slices.
+  // Services that differ, and effective changes of slices, since they were forgotten.
   struct Changes {
     std::size_t services = 0;
     std::size_t slices = 0;
   };
-  [[nodiscard]] Changes changes() const { return {changed_services_.size(), changed_slices_}; }
+  [[nodiscard]] Changes changes() const { return changes_; }
   void forget_changes();
 
   // The Service, unless it is absent or ignored.
@@ -93,6 +92,7 @@ class ClusterState {
   struct Known {
     std::optional<Service> object;
     std::uint32_t generation = 0;
+    std::uint32_t changed_in = 0;  // the last round of changes that has it
     bool touched = false;
     bool taken = false;                        // has been looked at before
     std::vector<const EndpointSlice*> slices;  // ignored ones left out; sorted by name
@@ -111,6 +111,7 @@ class ClusterState {
   void keep(Kind kind, const ObjectKey& key);
   void sweep(Kind kind);
   void touch(Services::value_type& known);
+  void changed(Services::value_type& known);
   void note_trigger(const EndpointSlice& slice, const std::optional<TriggerTime>& triggered);
   void join(const EndpointSlice& slice);
   void part(const EndpointSlice& slice);
@@ -130,13 +131,13 @@ class ClusterState {
 
   TriggerTime noted_since_ = TriggerTime::max();
   std::unordered_map<ObjectKey, std::vector<Trigger>> triggers_;  // by Service
-  std::unordered_set<ObjectKey> changed_services_;
-  std::size_t changed_slices_ = 0;
+  std::uint32_t round_ = 1;                                       // of changes, until they are forgotten
+  Changes changes_;
 
-  // Of touched Services, which stay in services_ until they are taken.
-  std::deque<const ObjectKey*> urgent_;
-  std::deque<const ObjectKey*> changed_;
-  std::deque<const ObjectKey*> queue_;
+  // Touched Services, which stay in services_ until they are taken.
+  std::deque<Services::value_type*> urgent_;
+  std::deque<Services::value_type*> changed_;
+  std::deque<Services::value_type*> queue_;
 };
 
 }  // namespace ipvsd
