@@ -135,7 +135,8 @@ bool Loop::work(const Moment& now) {
   }
   if (now.steady >= next_audit_) {
     const auto pace = audit_pace(reconciler.ledger().server_count(), options_.audit_period);
-    (void)reconciler.audit(pace.servers, pace.sets);
+    // At the first time all has been looked at just now.
+    if (next_audit_ != Instant{}) (void)reconciler.audit(pace.servers, pace.sets);
     next_audit_ = now.steady + pace.tick;
   }
   return !reconciler.ledger().settled();
