@@ -1,5 +1,7 @@
 // LIST and WATCH bytes to objects.
 #include <fstream>
+#include <functional>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 
@@ -35,16 +37,31 @@ void say(const Options& options, const std::string& name, double bytes, std::siz
          {}});
 }
 
+// At its quickest: other work on the machine only ever adds.
+Usage quickest(const std::function<void()>& work) {
+  constexpr int turns = 3;
+  std::optional<Usage> best;
+  for (int turn = 0; turn < turns; ++turn) {
+    const Usage from = usage();
+    work();
+    const Usage used = usage() - from;
+    if (!best || used.cpu < best->cpu) best = used;
+  }
+  return *best;
+}
+
 void list(const Options& options, const std::string& name, Kind kind, const std::string& path) {
   const std::string text = read_file(path);
   std::size_t objects = 0;
-  Decoder decoder;
-  const Usage from = usage();
-  ListReader reader([&](std::string_view item) { objects += decoder.object(kind, item).has_value() ? 1 : 0; });
-  for (std::size_t at = 0; at < text.size(); at += piece)
-    if (!reader.feed(std::string_view(text).substr(at, piece))) break;
-  if (!reader.finish() || objects < options.cluster.services) throw std::runtime_error(path + " does not decode");
-  say(options, name, static_cast<double>(text.size()), objects, usage() - from);
+  const Usage used = quickest([&] {
+    objects = 0;
+    Decoder decoder;
+    ListReader reader([&](std::string_view item) { objects += decoder.object(kind, item).has_value() ? 1 : 0; });
+    for (std::size_t at = 0; at < text.size(); at += piece)
+      if (!reader.feed(std::string_view(text).substr(at, piece))) break;
+    if (!reader.finish() || objects < options.cluster.services) throw std::runtime_error(path + " does not decode");
+  });
+  say(options, name, static_cast<double>(text.size()), objects, used);
 }
 
 void watch(const Options& options) {
@@ -54,11 +71,12 @@ void watch(const Options& options) {
     frames.push_back(slice_frame(options.cluster, i, 0, i));
     bytes += frames.back().size();
   }
-  Decoder decoder;
-  const Usage from = usage();
-  for (const auto& frame : frames)
-    if (!decoder.watch_frame(Kind::endpoint_slice, frame)) throw std::runtime_error("a frame does not decode");
-  say(options, "decode.watch", static_cast<double>(bytes), frames.size(), usage() - from);
+  const Usage used = quickest([&] {
+    Decoder decoder;
+    for (const auto& frame : frames)
+      if (!decoder.watch_frame(Kind::endpoint_slice, frame)) throw std::runtime_error("a frame does not decode");
+  });
+  say(options, "decode.watch", static_cast<double>(bytes), frames.size(), used);
 }
 
 }  // namespace

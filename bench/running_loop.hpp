@@ -14,8 +14,8 @@ inline constexpr std::chrono::seconds no_audits = std::chrono::hours(24 * 365);
 
 class RunningLoop {
  public:
-  // The reconciler is synced, so that the loop has nothing to do yet. With no_audits there is but the first piece of
-  // one. `turned` is called at the end of each turn of the loop, on its thread.
+  // The reconciler is synced, so that the loop has nothing to do yet. `turned` is called at the end of each turn of the
+  // loop, on its thread.
   RunningLoop(
       Reconciler& reconciler, Kernel& kernel, std::chrono::seconds audit_period = no_audits,
       std::function<void(const LoopView&)> turned = [](const LoopView&) {});
