@@ -35,12 +35,12 @@ std::vector<std::string> Reading::take_warnings() {
 JsonValue JsonValue::field(std::string_view key) const& {
   simdjson::dom::element element;
   simdjson::dom::object object;
-  if (!element_) return {*this, key, 0, {}};
+  if (!element_) return {*this, key, 0};
   if (element_->get(object) != simdjson::SUCCESS) {
     refuse_type("an object");
-    return {*this, key, 0, {}};
+    return {*this, key, 0};
   }
-  if (object.at_key(key).get(element) != simdjson::SUCCESS) return {*this, key, 0, {}};
+  if (object.at_key(key).get(element) != simdjson::SUCCESS) return {*this, key, 0};
   return {*this, key, 0, element};
 }
 

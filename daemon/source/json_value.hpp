@@ -86,10 +86,11 @@ class JsonValue {
   void warn(std::string_view text) const { reading_->warn(path(), text); }
 
  private:
-  JsonValue(const JsonValue& parent, std::string_view key, std::size_t index,
-            std::optional<simdjson::dom::element> element)
-      : reading_(parent.reading_), parent_(&parent), key_(key), index_(index), element_(element) {
-    if (element_ && element_->is_null()) element_.reset();
+  JsonValue(const JsonValue& parent, std::string_view key, std::size_t index)
+      : reading_(parent.reading_), parent_(&parent), key_(key), index_(index) {}
+  JsonValue(const JsonValue& parent, std::string_view key, std::size_t index, simdjson::dom::element element)
+      : JsonValue(parent, key, index) {
+    if (!element.is_null()) element_ = element;
   }
   [[nodiscard]] std::optional<simdjson::dom::array> list(std::size_t limit) const;
 
