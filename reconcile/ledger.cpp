@@ -436,8 +436,13 @@ void Ledger::doubt(const Operation& operation) {
   }
 }
 
+Ledger::ServerRow& Ledger::performed_row(const VirtualServerKey& key) {
+  if (last_performed_ == nullptr || last_performed_->first != key) last_performed_ = &*servers_.try_emplace(key).first;
+  return last_performed_->second;
+}
+
 void Ledger::performed_server(Verb verb, const VirtualServer& server) {
-  ServerRow& row = servers_[server.key];
+  ServerRow& row = performed_row(server.key);
   if (verb == Verb::remove) {
     row.actual.reset();
     row.set_destinations({});
@@ -450,7 +455,7 @@ void Ledger::performed_server(Verb verb, const VirtualServer& server) {
 }
 
 void Ledger::performed_destination(Verb verb, const DestinationOf& of) {
-  ServerRow& row = servers_[of.server];
+  ServerRow& row = performed_row(of.server);
   auto& actual = row.own_destinations();
   if (actual.empty() && !row.claims.empty()) actual.reserve(row.claims.front().destinations.size());
   const auto place = by_key(actual, of.destination.key);
@@ -485,6 +490,7 @@ void Ledger::forget_if_empty(Servers::value_type& entry) {
       doubtful_servers_.contains(entry.first))
     return;
   const VirtualServerKey key = entry.first;
+  if (last_performed_ == &entry) last_performed_ = nullptr;
   servers_.erase(servers_.find(key));
   // The entry that says that it is ours stays as long as it is known.
   if (key.fwmark != 0) touch(mark_entry(key.family(), key.fwmark));

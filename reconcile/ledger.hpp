@@ -257,6 +257,7 @@ class Ledger {
 
   void note_actual(const SetEntry& entry, bool before, bool now);
   void note_actual(const IpAddress&, bool, bool) {}
+  ServerRow& performed_row(const VirtualServerKey& key);
   void performed_server(Verb verb, const VirtualServer& server);
   void performed_destination(Verb verb, const DestinationOf& of);
   void performed_outside(Verb verb, const SetEntry& entry);
@@ -277,6 +278,7 @@ class Ledger {
   bool pruning_ = false;
   std::unordered_map<ObjectKey, Owner> owners_;
   Servers servers_;
+  Servers::value_type* last_performed_ = nullptr;  // in servers_: destinations of one virtual server come in a row
   Counted<IpAddress> addresses_;
   Counted<SetEntry> entries_;
   RouteRows routes_;
