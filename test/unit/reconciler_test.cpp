@@ -182,6 +182,36 @@ TEST_CASE("one endpoint change among many Services is one operation and no obser
   CHECK(node.reconciler->counters().recomputed == recomputed + 1);
 }
 
+TEST_CASE("what is written changes at the next step of a start, however much waits for its first time") {
+  FakeNode node;
+  node.services_per_step = 10;
+  const auto name = [](int i) { return "s" + std::to_string(i); };
+  for (int i = 0; i < 200; ++i) {
+    node.apply(cluster_ip_service(name(i), "10.97.0." + std::to_string(i + 1)));
+    node.apply(slice(name(i), {endpoint("10.244.1.1")}));
+  }
+  node.start_unsettled();
+  const auto written = [&] {
+    const auto state = node.kernel.observe();
+    return static_cast<int>(state->servers.size());
+  };
+  while (written() == 0) REQUIRE(node.reconciler->step(node.now));
+  REQUIRE(written() == 10);
+  int first = 0;
+  while (!node.reconciler->ledger().is_written({"default", name(first)})) ++first;
+  (void)node.kernel.take_log();
+  node.apply(slice(name(first), {endpoint("10.244.1.1"), endpoint("10.244.1.2")}));
+  REQUIRE(node.reconciler->step(node.now));
+  std::vector<std::string> changes;
+  for (const auto& operation : node.kernel.take_log())
+    if (auto text = to_string(operation); text.find("10.244.1.2") != std::string::npos) changes.push_back(text);
+  CHECK(changes ==
+        std::vector{"add destination 10.244.1.2:8080 of 10.97.0." + std::to_string(first + 1) + ":80/TCP weight 1"});
+  CHECK(written() == 20);
+  node.settle();
+  CHECK(written() == 200);
+}
+
 TEST_CASE("one Service that the kernel refuses stops no other") {
   FakeNode node;
   auto refused = cluster_ip_service("sctp", "10.96.0.1", 36412);
