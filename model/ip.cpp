@@ -21,14 +21,22 @@ std::optional<std::uint32_t> decimal(std::string_view text, std::uint32_t max) {
 
 std::optional<std::array<std::uint8_t, 4>> parse_ipv4(std::string_view text) {
   std::array<std::uint8_t, 4> octets{};
-  for (std::size_t i = 0; i < 4; ++i) {
-    const auto dot = text.find('.');
-    if ((dot == std::string_view::npos) != (i == 3)) return {};
-    const auto octet = decimal(text.substr(0, dot), 255);
-    if (!octet) return {};
-    octets[i] = static_cast<std::uint8_t>(*octet);
-    if (i < 3) text.remove_prefix(dot + 1);
+  std::size_t place = 0;
+  std::uint32_t octet = 0;
+  bool digits = false;  // of this octet, any number of them
+  for (const char c : text) {
+    if (c >= '0' && c <= '9') {
+      octet = 10 * octet + static_cast<std::uint32_t>(c - '0');
+      if (octet > 255) return {};
+      octets[place] = static_cast<std::uint8_t>(octet);
+      digits = true;
+    } else {
+      if (c != '.' || !digits || ++place == octets.size()) return {};
+      octet = 0;
+      digits = false;
+    }
   }
+  if (!digits || place != octets.size() - 1) return {};
   return octets;
 }
 
@@ -164,14 +172,3 @@ std::string format_socket(const IpAddress& address, Port port) {
 }
 
 }  // namespace ipvsd
-
-std::size_t std::hash<ipvsd::IpAddress>::operator()(const ipvsd::IpAddress& address) const noexcept {
-  std::size_t seed = static_cast<std::size_t>(address.family());
-  const auto bytes = address.bytes();
-  for (std::size_t i = 0; i < bytes.size(); i += 4) {
-    std::uint32_t word = 0;
-    std::memcpy(&word, bytes.data() + i, sizeof word);
-    ipvsd::hash_mix(seed, word * 0x9e3779b97f4a7c15ULL);
-  }
-  return seed;
-}

@@ -3,7 +3,10 @@
 // host order and address bytes in network order, as everybody writes them.
 #pragma once
 
+#include <endian.h>
+
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -52,10 +55,25 @@ class IpAddress {
   [[nodiscard]] bool is_link_local() const;  // 169.254/16, fe80::/10
   [[nodiscard]] std::string to_string() const;
 
-  friend auto operator<=>(const IpAddress&, const IpAddress&) = default;
-  friend bool operator==(const IpAddress&, const IpAddress&) = default;
+  // IPv4 first, then in the order of the bytes.
+  friend std::strong_ordering operator<=>(const IpAddress& a, const IpAddress& b) {
+    if (const auto by_family = a.family_ <=> b.family_; by_family != 0) return by_family;
+    const auto left = a.words();
+    const auto right = b.words();
+    if (const auto by_first = be64toh(left[0]) <=> be64toh(right[0]); by_first != 0) return by_first;
+    return be64toh(left[1]) <=> be64toh(right[1]);
+  }
+  friend bool operator==(const IpAddress& a, const IpAddress& b) {
+    return a.family_ == b.family_ && a.words() == b.words();
+  }
 
  private:
+  friend struct std::hash<IpAddress>;
+  // All bytes as two numbers: every table has addresses in its keys, and a call of memcmp is longer than what it does.
+  [[nodiscard]] std::array<std::uint64_t, 2> words() const {
+    return std::bit_cast<std::array<std::uint64_t, 2>>(bytes_);
+  }
+
   Family family_ = Family::ipv4;
   std::array<std::uint8_t, 16> bytes_{};  // an IPv4 address fills the first four, the rest is zero
 };
@@ -100,5 +118,9 @@ inline void hash_mix(std::size_t& seed, std::size_t value) {
 
 template <>
 struct std::hash<ipvsd::IpAddress> {
-  std::size_t operator()(const ipvsd::IpAddress& address) const noexcept;
+  std::size_t operator()(const ipvsd::IpAddress& address) const noexcept {
+    std::size_t seed = static_cast<std::size_t>(address.family());
+    for (const auto word : address.words()) ipvsd::hash_mix(seed, word * 0x9e3779b97f4a7c15ULL);
+    return seed;
+  }
 };

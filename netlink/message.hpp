@@ -58,8 +58,10 @@ class Batch {
   // The bytes of the value. In line, as is all that it takes: most of what is written is this, ten to a message.
   template <class T>
   void value(std::uint16_t type, const T& value) {
-    append(nlattr{sizeof(nlattr) + sizeof value, type});
-    append(value);
+    const nlattr header{sizeof(nlattr) + sizeof value, type};
+    std::uint8_t* room = extend(sizeof header + sizeof value);
+    std::memcpy(room, &header, sizeof header);
+    std::memcpy(room + sizeof header, &value, sizeof value);
   }
   // Everything written until end_nested() is inside the attribute.
   [[nodiscard]] std::size_t begin_nested(std::uint16_t type) {
