@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <functional>
-#include <optional>
 #include <span>
 #include <string>
 
@@ -19,7 +18,6 @@ struct Options {
   Cluster cluster;
   bool routed = false;  // the VIPs by one route instead of an address each
   std::chrono::seconds idle{600};
-  std::optional<double> floor;  // measured on a fresh kernel before
 };
 
 void cold_start(const Options& options);

@@ -33,9 +33,7 @@ void cold_start(const Options& options) {
     print({title + "." + name, options.where, n, value, unit, {}, {}, {}});
   };
   if (options.where == "vm") {
-    Figure figure{title + ".kernel", "vm", n, kernel_part, "s", options.floor, {}, {}};
-    if (options.floor) figure.at_most = 1.15;
-    print(figure);
+    say("kernel", kernel_part, "s");
     say("wall", all.wall, "s");
     say("in_notifications", kernel.listening, "s");
     say("page_faults", static_cast<double>(all.page_faults), "count");

@@ -29,7 +29,6 @@ int main(int argc, char** argv) try {
   Options options;
   options.where = BENCH_WHERE;
   std::string name;
-  double floor = 0;
   long seconds = 600;
   bool udp = false;
   CLI::App app{"One benchmark; a JSON line per figure on standard output."};
@@ -43,10 +42,8 @@ int main(int argc, char** argv) try {
   app.add_option("--lists", options.directory, "directory with the lists");
   app.add_option("--kubeconfig", options.kubeconfig, "of the API server of cold_start_api");
   app.add_option("--seconds", seconds, "of idle")->check(CLI::PositiveNumber);
-  const auto* floor_option = app.add_option("--floor", floor, "the kernel's own figure, measured before");
   CLI11_PARSE(app, argc, argv);
   if (udp) options.cluster.protocol = Protocol::udp;
-  if (floor_option->count() > 0) options.floor = floor;
   options.idle = std::chrono::seconds(seconds);
   std::signal(SIGPIPE, SIG_IGN);
   benchmarks.at(name)(options);

@@ -172,8 +172,7 @@ void rollout(const Options& options) {
       print({name + "." + what, options.where, n, value, unit, floor, at_most, {}});
     };
     const auto bound = [&](double value) { return paced ? std::optional(value) : std::nullopt; };
-    const auto floor = paced ? options.floor : std::nullopt;
-    one("cpu", rolled.cpu, "s", floor, floor ? std::optional(3.0) : std::nullopt);
+    one("cpu", rolled.cpu, "s");
     one("cpu_per_change", rolled.cpu * 1e6 / changes, "us");
     one("recomputed", static_cast<double>(rolled.recomputed), "count", changes, 1);
     one("oldest", rolled.oldest * 1e3, "ms", {}, bound(100));

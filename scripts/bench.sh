@@ -6,14 +6,14 @@
 #
 # "outside" is beside a kernel that acknowledges at once: our own cost, in CPU time. "vm" is on a real kernel
 # (scripts/vm), with the floor of the same run beside it; each on a fresh machine, because removed destinations slow later
-# ones. BENCH_REPEAT (default 3) such pairs are run, and the quickest of each kind counts: other work on the machine only
+# ones. BENCH_REPEAT (default 5) such pairs are run, and the quickest of each kind counts: other work on the machine only
 # ever adds. So do threads that wake each other across the CPUs of a virtual machine: each program keeps to one.
 # BENCH_SIZES (default "1000 5000 10000 20000 50000") are the numbers of Services of cold_start; BENCH_IDLE_SECONDS
 # (default 600) is how long idle looks on. At the end it says which bounds are missed, with status 1 if any is.
 set -eu
 cd "$(dirname "$(realpath "$0")")/.."
 wanted=${1:-}
-repeat=${BENCH_REPEAT:-3}
+repeat=${BENCH_REPEAT:-5}
 idle_seconds=${BENCH_IDLE_SECONDS:-600}
 sizes=${BENCH_SIZES:-1000 5000 10000 20000 50000}
 scripts/build.sh bench/kube-ipvsd-bench bench/kube-ipvsd-bench-vm >&2
@@ -42,50 +42,56 @@ in_vm() { scripts/vm -m 3000M -t "$((idle_seconds + 600))" "$inside" "$@"; }
 # Is $1 less than $2?
 is_less() { [ "$(jq -n "$1 < $2")" = true ]; }
 
-# Of several runs of the command, the one whose first figure is the least.
-quickest() {
-  local best=999999 one turn
-  for ((turn = 0; turn < repeat; ++turn)); do
-    "$@" >"$lists/one" 2>"$lists/one.said"
-    one=$(head -n 1 "$lists/one" | jq .value)
-    is_less "$one" "$best" || continue
-    best=$one
-    mv "$lists/one" "$lists/best"
-    mv "$lists/one.said" "$lists/best.said"
-  done
-  cat "$lists/best"
-  cat "$lists/best.said" >&2
+first_figure() { head -n 1 "$1" | jq .value; }
+
+# quicker NAME COMMAND...: runs a benchmark; $lists/best.NAME has what the quickest of that name said, by its first figure.
+quicker() {
+  local best=$lists/best.$1
+  shift
+  "$@" >"$lists/one" 2>"$lists/one.said"
+  if [ -f "$best" ] && ! is_less "$(first_figure "$lists/one")" "$(first_figure "$best")"; then return; fi
+  mv "$lists/one" "$best"
+  mv "$lists/one.said" "$best.said"
 }
 
-# A figure held against its floor, from the lines on standard input: the one named $1, whose ratio is to be at most $2.
+say_quickest() {
+  cat "$lists/best.$1"
+  cat "$lists/best.$1.said" >&2
+}
+
+# For people: the first of the figures on standard input, whose ratio is to be at most $1.
 say_ratio() {
-  jq -r --arg name "$1" --argjson most "$2" 'select(.name == $name) |
+  jq -sr --argjson most "$1" '.[0] |
     "\(.name) \(.where) n=\(.n): \(.value) \(.unit), floor \(.floor), ratio \(.ratio * 1000 | round / 1000)  " +
     "at most \($most): \(if .ratio <= $most then "met" else "MISSED" end)"' >&2
 }
 
-value_of() { jq -r --arg name "$1" 'select(.name == $name).value'; }
+# say_beside NAME FLOOR MOST: the quickest NAME, its first figure beside the quickest FLOOR.
+say_beside() {
+  jq -sc --argjson floor "$(first_figure "$lists/best.$2")" '.[0] |= (.floor = $floor | .ratio = .value / $floor) | .[]' \
+    "$lists/best.$1" | tee >(say_ratio "$3")
+  tail -n +2 "$lists/best.$1.said" >&2
+}
 
-# On fresh machines by turns: the floor, and ours. Prints ours at its quickest, beside the quickest floor. With --routed
-# both without addresses.
-cold_start_in_vm() {
-  local name=cold_start
-  [ $# = 0 ] || name=cold_start_routed
-  local floor=999 best=999 one turn turns=$repeat
-  # What takes milliseconds is disturbed by less.
-  [ "$size" -ge 10000 ] || turns=$((3 * repeat))
-  for ((turn = 0; turn < turns; ++turn)); do
-    one=$(in_vm floor_cold_start "${options[@]}" "$@" 2>/dev/null | value_of cold_start.floor)
-    floor=$(jq -n "[$floor, $one] | min")
-    in_vm cold_start "${options[@]}" "$@" >"$lists/one" 2>/dev/null
-    one=$(value_of "$name.kernel" <"$lists/one")
-    is_less "$one" "$best" || continue
-    best=$one
-    mv "$lists/one" "$lists/best"
+# All kinds and sizes by turns: what disturbs for a minute does not meet each run of one of them.
+cold_start() {
+  local size turn again
+  for ((turn = 0; turn < repeat; ++turn)); do
+    for size in $sizes; do
+      of "$size" 10
+      # What takes milliseconds is disturbed by less.
+      for ((again = 0; again < (size < 10000 ? 3 : 1); ++again)); do
+        quicker "outside.$size" outside cold_start "${options[@]}"
+        quicker "floor.$size" in_vm floor_cold_start "${options[@]}"
+        quicker "vm.$size" in_vm cold_start "${options[@]}"
+        quicker "floor_routed.$size" in_vm floor_cold_start "${options[@]}" --routed
+        quicker "vm_routed.$size" in_vm cold_start "${options[@]}" --routed
+      done
+    done
   done
-  jq -c --argjson floor "$floor" \
-    'if .name | endswith(".kernel") then .floor = $floor | .ratio = .value / $floor else . end' "$lists/best" |
-    tee >(say_ratio "$name.kernel" 1.15)
+  for size in $sizes; do say_quickest "outside.$size"; done
+  for size in $sizes; do say_beside "vm.$size" "floor.$size" 1.15; done
+  for size in $sizes; do say_beside "vm_routed.$size" "floor_routed.$size" 1.15; done
 }
 
 # From the stand-in, which has the lists and serves them over TLS.
@@ -104,24 +110,19 @@ cold_start_api() {
   rm -r "$served"
 }
 
-# On fresh machines: the quickest floor, and then ours each time beside it.
 rollout_in_vm() {
-  local floor=999 one turn
+  local turn
   for ((turn = 0; turn < repeat; ++turn)); do
-    one=$(in_vm floor_rollout "${options[@]}" 2>/dev/null | value_of rollout.floor)
-    floor=$(jq -n "[$floor, $one] | min")
+    quicker floor_rollout in_vm floor_rollout "${options[@]}"
+    quicker rollout in_vm rollout "${options[@]}"
   done
-  for ((turn = 0; turn < repeat; ++turn)); do in_vm rollout "${options[@]}" --floor "$floor"; done
+  say_beside rollout floor_rollout 3
 }
 
 run_chosen() {
   if chosen decode; then of 10000 10 && outside decode "${options[@]}"; fi
   if chosen pure; then of 10000 10 && outside pure "${options[@]}"; fi
-  if chosen cold_start; then
-    for size in $sizes; do of "$size" 10 && quickest outside cold_start "${options[@]}"; done
-    for size in $sizes; do of "$size" 10 && cold_start_in_vm; done
-    for size in $sizes; do of "$size" 10 && cold_start_in_vm --routed; done
-  fi
+  if chosen cold_start; then cold_start; fi
   if chosen cold_start_api; then
     for size in 1000 10000; do of "$size" 10 && cold_start_api "$size" 10; done
   fi
@@ -130,7 +131,7 @@ run_chosen() {
     for size in 100 1000 10000 50000; do of "$size" 10 --udp && outside change "${options[@]}"; done | tee "$lists/change"
     jq -sc 'map(select(.name == "change.cpu")) | (map(select(.n == 100))[0].value) as $few | .[] | select(.n == 50000) |
       .name = "change.cpu_of_few" | .floor = $few | .ratio = .value / $few' "$lists/change" |
-      tee >(say_ratio change.cpu_of_few 1.5)
+      tee >(say_ratio 1.5)
     for size in 100 1000 10000 50000; do of "$size" 10 && in_vm change "${options[@]}"; done
   fi
   if chosen rollout; then
