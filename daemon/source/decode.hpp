@@ -74,8 +74,8 @@ class Decoder {
 // only one object is held at a time.
 class ListReader {
  public:
-  // `item` gets the bytes of one element; they are valid during the call. Those of an element that lies within one
-  // piece are that piece's own.
+  // `item` gets the bytes of one element, with nothing in its managedFields; they are valid during the call. Those of
+  // an element that lies within one piece, with nothing left out, are that piece's own.
   using ItemCallback = std::function<void(std::string_view item)>;
   // An item larger than `item_limit` bytes ends the list with an error (malformed).
   explicit ListReader(ItemCallback item, std::size_t item_limit = 16U << 20);
@@ -98,7 +98,8 @@ class ListReader {
   std::size_t feed_between(std::string_view bytes);
   std::size_t feed_item(std::string_view bytes);
   std::size_t skip_string(std::string_view bytes);
-  std::size_t end_item(std::string_view last_piece);
+  void hold(std::string_view piece);
+  void end_item(std::string_view last_piece);
   void refuse(std::string text);
 
   ItemCallback item_;
@@ -108,6 +109,7 @@ class ListReader {
   std::string pending_;
   int depth_ = 0;  // of the envelope
   int item_depth_ = 0;
+  bool leaving_out_ = false;  // managedFields of the item
   bool in_string_ = false;
   bool escaped_ = false;
   bool seen_items_ = false;

@@ -12,6 +12,11 @@ namespace {
 constexpr std::size_t envelope_limit = 1U << 20;
 // simdjson's own limit is 1024.
 constexpr int depth_limit = 1000;
+// Who wrote which field last: almost half the bytes of an object, and of no use here. Its brackets stay, what is
+// between them is not even parsed. As the API server writes it, in "metadata"; nothing that is read has it at this
+// depth elsewhere.
+constexpr std::string_view managed_fields_key = ",\"managedFields\":";
+constexpr int managed_fields_depth = 2;
 
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
@@ -30,6 +35,11 @@ bool ends_in_items_key(std::string_view envelope) {
   chop();
   // Else the quote was an escaped one, within a longer key.
   return envelope.ends_with('{') || envelope.ends_with(',');
+}
+
+bool ends_with(std::string_view first, std::string_view second, std::string_view end) {
+  if (second.size() >= end.size()) return second.ends_with(end);
+  return end.ends_with(second) && first.ends_with(end.substr(0, end.size() - second.size()));
 }
 
 }  // namespace
@@ -126,6 +136,7 @@ std::size_t ListReader::feed_between(std::string_view bytes) {
 
 std::size_t ListReader::feed_item(std::string_view bytes) {
   std::size_t at = 0;
+  std::size_t held = 0;  // before it all is in pending_, or left out
   bool complete = false;
   while (at < bytes.size() && !complete) {
     if (in_string_) {
@@ -142,44 +153,62 @@ std::size_t ListReader::feed_item(std::string_view bytes) {
           in_string_ = true;
         break;
       }
-      case '{':
       case '[':
+        if (item_depth_ == managed_fields_depth && !leaving_out_ &&
+            ends_with(pending_, bytes.substr(held, at - held), managed_fields_key)) {
+          hold(bytes.substr(held, at + 1 - held));
+          leaving_out_ = true;
+        }
+        [[fallthrough]];
+      case '{':
         if (++item_depth_ > depth_limit) refuse("nested too deeply");
         break;
       case '}':
       case ']':
         // At depth 0 it ends the list, and with it an item that is a bare value; what follows says whether it may.
-        if (item_depth_ == 0) return end_item(bytes.substr(0, at));
+        if (item_depth_ == 0) {
+          end_item(bytes.substr(held, at - held));
+          return at;
+        }
         complete = --item_depth_ == 0;
+        if (leaving_out_ && item_depth_ == managed_fields_depth) {
+          held = at;
+          leaving_out_ = false;
+        }
         break;
       case ',':
-        if (item_depth_ == 0) return end_item(bytes.substr(0, at));
+        if (item_depth_ == 0) {
+          end_item(bytes.substr(held, at - held));
+          return at;
+        }
         break;
       default: break;
     }
     ++at;
   }
   if (error_) return at;
-  if (complete) return end_item(bytes.substr(0, at));
-  if (pending_.size() + at > item_limit_)
-    refuse(fmt::format("an item of more than {} bytes", item_limit_));
+  const auto rest = leaving_out_ ? std::string_view{} : bytes.substr(held, at - held);
+  if (complete)
+    end_item(rest);
   else
-    pending_.append(bytes.substr(0, at));
+    hold(rest);
   return at;
 }
 
-std::size_t ListReader::end_item(std::string_view last_piece) {
-  state_ = State::after_item;
-  if (pending_.size() + last_piece.size() > item_limit_) {
+void ListReader::hold(std::string_view piece) {
+  if (pending_.size() + piece.size() > item_limit_)
     refuse(fmt::format("an item of more than {} bytes", item_limit_));
-  } else if (pending_.empty()) {
-    item_(last_piece);
-  } else {
-    pending_.append(last_piece);
-    item_(pending_);
-    pending_.clear();
-  }
-  return last_piece.size();
+  else
+    pending_.append(piece);
+}
+
+void ListReader::end_item(std::string_view last_piece) {
+  state_ = State::after_item;
+  const bool whole = pending_.empty() && last_piece.size() <= item_limit_;
+  if (!whole) hold(last_piece);
+  if (error_) return;
+  item_(whole ? last_piece : pending_);
+  pending_.clear();
 }
 
 Result<ListReader::ListMeta> ListReader::finish() {

@@ -59,6 +59,15 @@ TEST_CASE("a list gives the same items however it is cut") {
        {R"({"k":"a\\\"]},{\\"})", R"({"q":"\\\\"})"}},
       {R"({"k":"\"items\":[","items":[1 ,"]",null,[2]],"metadata":{"resourceVersion":"7","continue":"c"}})",
        {"1 ", R"("]")", "null", "[2]"}},
+      {R"({"items":[{"metadata":{"name":"a","managedFields":[{"f:x":{"]}":[[{}]]}},"\"]"],"z":[1]},"s":{"b":[2]}},{}],)"
+       R"("metadata":{"resourceVersion":"7","continue":"c"}})",
+       {R"({"metadata":{"name":"a","managedFields":[],"z":[1]},"s":{"b":[2]}})", "{}"}},
+      // Nothing else is left out: another depth, an escaped quote, a value, two in a row.
+      {R"({"items":[{"a":1,"managedFields":[1],"b":{"c":{"d":1,"managedFields":[1]},"x,\"managedFields":[1]},)"
+       R"("e":["f,","managedFields",[1]],"g":{"h":0,"managedFields":[1],"managedFields":[[2],3],"i":[4]}}],)"
+       R"("metadata":{"resourceVersion":"7","continue":"c"}})",
+       {R"({"a":1,"managedFields":[1],"b":{"c":{"d":1,"managedFields":[1]},"x,\"managedFields":[1]},)"
+        R"("e":["f,","managedFields",[1]],"g":{"h":0,"managedFields":[],"managedFields":[],"i":[4]}})"}},
   }));
   const auto whole = read(text, 0);
   INFO(text << ": " << whole.error);
@@ -82,6 +91,8 @@ TEST_CASE("nothing a server sends grows without bound") {
   const std::string start = R"({"items":[)";
   CHECK_FALSE(read(start + "\"" + std::string(2000, 'x') + "\"]}", 700, 1000).ok);
   CHECK(read(start + "\"" + std::string(900, 'x') + "\"]}", 700, 1000).ok);
+  const std::string managed = R"({"a":{"b":0,"managedFields":[)" + std::string(2000, '0') + "]}}";
+  CHECK(read(start + managed + "]}", 700, 1000).items == Items{R"({"a":{"b":0,"managedFields":[]}})"});
   CHECK_FALSE(read(start + std::string(100000, '['), 0).ok);
   CHECK_FALSE(read(std::string(100000, '['), 0).ok);
   CHECK_FALSE(read("{\"x\":\"" + std::string(2U << 20, 'x') + "\",\"items\":[]}", 0).ok);
