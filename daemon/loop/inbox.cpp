@@ -19,8 +19,6 @@ void Inbox::push(std::vector<ClusterEvent> events) {
 }
 
 std::vector<ClusterEvent> Inbox::take() {
-  eventfd_t count = 0;
-  (void)::eventfd_read(event_.get(), &count);
   std::vector<ClusterEvent> events;
   {
     const std::lock_guard lock(mutex_);

@@ -21,7 +21,7 @@ class Inbox final : public EventSink {
   [[nodiscard]] std::vector<ClusterEvent> take();
   // Wakes the taker although there is no event.
   void wake();
-  // Readable when there may be something to take.
+  // Becomes readable anew, as edge-triggered epoll sees it, when there may be something to take; nobody reads it.
   [[nodiscard]] int fd() const { return event_.get(); }
   // From now on pushes return at once and are dropped: the loop has ended.
   void close();

@@ -12,9 +12,11 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// All that drain are looked at in turn, so many virtual servers at a time with a pause between: each is a dump of its
+// destinations, and what has drained gets nothing new and may wait. A few are looked at once a second.
 constexpr milliseconds drain_poll_period{1000};
-// Virtual servers looked at before the loop turns to its other inputs; each is two questions to the kernel.
-constexpr std::size_t drains_per_poll = 64;
+constexpr std::size_t drains_per_poll = 16;
+constexpr milliseconds drain_poll_pause = drain_poll_period / 16;
 // As many failing rows, and no success, are a node that cannot be written to.
 constexpr std::size_t hopeless_rows = 5;
 
@@ -37,24 +39,27 @@ Loop::Loop(Parts parts, Options options) : parts_(parts), options_(options), epo
   parts_.reconciler.note_changes_since(parts_.health.started().wall);
 }
 
-Result<void> Loop::watch(int fd) {
+Result<void> Loop::watch(int fd, std::uint32_t events) {
   epoll_event event{};
-  event.events = EPOLLIN;
+  event.events = events;
   event.data.fd = fd;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return fail_errno(errno, "epoll_ctl");
   return {};
 }
 
 Result<void> Loop::run() {
-  for (const int fd : {parts_.signal_fd, parts_.inbox.fd(), parts_.kernel.notification_fd()})
-    if (const auto watched = watch(fd); !watched) return watched;
+  for (const int fd : {parts_.signal_fd, parts_.kernel.notification_fd()})
+    if (const auto watched = watch(fd, EPOLLIN); !watched) return watched;
+  // All that waits is taken at each turn; what has woken us need not be read.
+  if (const auto watched = watch(parts_.inbox.fd(), EPOLLIN | EPOLLET); !watched) return watched;
   // From now on a change that waits too long counts; before the first complete view of the API none does.
   for (const auto family : families) parts_.health.updated(family, Moment::now());
   bool more = true;
+  Moment now;
   for (;;) {
     std::array<epoll_event, 4> events{};
-    const int count =
-        ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms(std::chrono::steady_clock::now(), more));
+    // From the start of the turn before: looking at the clock once more costs more than being that much late.
+    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms(now.steady, more));
     if (count < 0 && errno != EINTR) return fail_errno(errno, "epoll_wait");
     bool notified = false;
     for (int i = 0; i < count; ++i) {
@@ -62,7 +67,7 @@ Result<void> Loop::run() {
       if (fd == parts_.signal_fd) return {};
       notified = notified || fd == parts_.kernel.notification_fd();
     }
-    const Moment now = Moment::now();
+    now = Moment::now();
     take_events(now, notified);
     more = work(now);
     report();
@@ -115,7 +120,7 @@ bool Loop::work(const Moment& now) {
                              tally.count(1) > before_.failed && tally.count(0) == before_.done;
   if (pending_ && !more && !nothing_works) {
     pending_ = false;
-    const Moment moment = Moment::now();
+    const Moment moment = now.at(std::chrono::steady_clock::now());
     for (const auto family : families) {
       parts_.health.updated(family, moment);
       parts_.metrics.synced(family, moment.wall);
@@ -131,7 +136,7 @@ bool Loop::work(const Moment& now) {
   if (options_.once) return false;
   if (reconciler.draining() && now.steady >= next_drain_poll_) {
     const bool all_seen = reconciler.poll_drains(now.steady, drains_per_poll);
-    next_drain_poll_ = all_seen ? now.steady + drain_poll_period : now.steady;
+    next_drain_poll_ = now.steady + (all_seen ? drain_poll_period : drain_poll_pause);
   }
   if (now.steady >= next_audit_) {
     const auto pace = audit_pace(reconciler.ledger().server_count(), options_.audit_period);

@@ -48,7 +48,7 @@ class Loop {
   [[nodiscard]] Result<void> run();
 
  private:
-  [[nodiscard]] Result<void> watch(int fd);
+  [[nodiscard]] Result<void> watch(int fd, std::uint32_t events);
   // `notified`: the kernel has something to say.
   void take_events(const Moment& now, bool notified);
   // Returns whether more work waits.

@@ -16,6 +16,10 @@ namespace ipvsd {
 struct Moment {
   std::chrono::steady_clock::time_point steady{};
   std::chrono::system_clock::time_point wall{};
+  // A little later, by one clock: a look at either may be a system call.
+  [[nodiscard]] Moment at(std::chrono::steady_clock::time_point later) const {
+    return {later, wall + std::chrono::duration_cast<std::chrono::system_clock::duration>(later - steady)};
+  }
   [[nodiscard]] static Moment now() { return {std::chrono::steady_clock::now(), std::chrono::system_clock::now()}; }
 };
 
