@@ -39,7 +39,7 @@ RunningLoop::RunningLoop(Reconciler& reconciler, Kernel& kernel, std::chrono::se
              .answer =
                  [this, turned = std::move(turned)](const LoopView& view) {
                    turned(view);
-                   was_awake_since(view.now.steady);
+                   turned_since(view.now.steady);
                    return false;
                  }},
             {.once = false, .audit_period = audit_period}) {
@@ -81,9 +81,21 @@ void RunningLoop::read(std::size_t kind) {
   }
 }
 
-// The loop's turn is mostly within the reader's time: it is awake before the reader goes to sleep.
+// The loop's turn is mostly within the reader's time, which is counted when the reader goes to sleep.
+void RunningLoop::turned_since(std::chrono::steady_clock::time_point begin) {
+  const std::lock_guard lock(mutex_);
+  if (reading_since_)
+    reading_since_ = std::min(*reading_since_, begin);
+  else
+    count_since(begin);
+}
+
 void RunningLoop::was_awake_since(std::chrono::steady_clock::time_point begin) {
   const std::lock_guard lock(mutex_);
+  count_since(begin);
+}
+
+void RunningLoop::count_since(std::chrono::steady_clock::time_point begin) {
   const auto now = std::chrono::steady_clock::now();
   if (reading_since_) begin = std::min(begin, *std::exchange(reading_since_, std::nullopt));
   busy_ += now - std::max(begin, counted_until_);

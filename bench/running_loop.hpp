@@ -33,7 +33,9 @@ class RunningLoop {
 
  private:
   void read(std::size_t kind);
+  void turned_since(std::chrono::steady_clock::time_point begin);
   void was_awake_since(std::chrono::steady_clock::time_point begin);
+  void count_since(std::chrono::steady_clock::time_point begin);  // with mutex_ held
 
   Inbox inbox_;
   HealthState health_;

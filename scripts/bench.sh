@@ -6,14 +6,14 @@
 #
 # "outside" is beside a kernel that acknowledges at once: our own cost, in CPU time. "vm" is on a real kernel
 # (scripts/vm), with the floor of the same run beside it; each on a fresh machine, because removed destinations slow later
-# ones. BENCH_REPEAT (default 5) such pairs are run, and the quickest of each kind counts: other work on the machine only
+# ones. BENCH_REPEAT (default 4) such pairs are run, and the quickest of each kind counts: other work on the machine only
 # ever adds. So do threads that wake each other across the CPUs of a virtual machine: each program keeps to one.
 # BENCH_SIZES (default "1000 5000 10000 20000 50000") are the numbers of Services of cold_start; BENCH_IDLE_SECONDS
 # (default 600) is how long idle looks on. At the end it says which bounds are missed, with status 1 if any is.
 set -eu
 cd "$(dirname "$(realpath "$0")")/.."
 wanted=${1:-}
-repeat=${BENCH_REPEAT:-5}
+repeat=${BENCH_REPEAT:-4}
 idle_seconds=${BENCH_IDLE_SECONDS:-600}
 sizes=${BENCH_SIZES:-1000 5000 10000 20000 50000}
 scripts/build.sh bench/kube-ipvsd-bench bench/kube-ipvsd-bench-vm >&2
