@@ -80,7 +80,7 @@ cold_start() {
     for size in $sizes; do
       of "$size" 10
       # What takes milliseconds is disturbed by less.
-      for ((again = 0; again < (size < 10000 ? 3 : 1); ++again)); do
+      for ((again = 0; again < (size < 5000 ? 8 : size < 10000 ? 3 : 1); ++again)); do
         quicker "outside.$size" outside cold_start "${options[@]}"
         quicker "floor.$size" in_vm floor_cold_start "${options[@]}"
         quicker "vm.$size" in_vm cold_start "${options[@]}"
