@@ -45,7 +45,10 @@ if floor:
     figure |= {"floor": float(floor), "ratio": round(float(value) / float(floor), 2)}
     words += f", floor {floor} {unit}, ratio {figure['ratio']}"
 print(json.dumps(figure), flush=True)
-print(words + (f", at most {limit}" if limit else ""), file=sys.stderr)
+if limit:
+    measured = float(value) / float(floor) if floor else float(value)
+    words += f"  at most {limit}: " + ("met" if measured <= float(limit) else "MISSED")
+print(words, file=sys.stderr)
 PYTHON
 }
 seconds() { printf '%d.%03d' $(($1 / 1000000)) $(($1 / 1000 % 1000)); }

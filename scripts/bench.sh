@@ -10,7 +10,7 @@
 # ever adds. So do threads that wake each other across the CPUs of a virtual machine: each program keeps to one.
 # BENCH_SIZES (default "1000 5000 10000 20000 50000") are the numbers of Services of cold_start; BENCH_IDLE_SECONDS
 # (default 600) is how long idle looks on. At the end it says which bounds are missed, with status 1 if any is.
-set -eu
+set -eu -o pipefail
 cd "$(dirname "$(realpath "$0")")/.."
 wanted=${1:-}
 repeat=${BENCH_REPEAT:-4}
@@ -48,7 +48,10 @@ first_figure() { head -n 1 "$1" | jq .value; }
 quicker() {
   local best=$lists/best.$1
   shift
-  "$@" >"$lists/one" 2>"$lists/one.said"
+  if ! "$@" >"$lists/one" 2>"$lists/one.said"; then
+    cat "$lists/one.said" >&2
+    return 1
+  fi
   if [ -f "$best" ] && ! is_less "$(first_figure "$lists/one")" "$(first_figure "$best")"; then return; fi
   mv "$lists/one" "$best"
   mv "$lists/one.said" "$best.said"
