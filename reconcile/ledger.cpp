@@ -471,7 +471,8 @@ void Ledger::performed_destination(Verb verb, const DestinationOf& of) {
   const bool last = verb == Verb::remove || of.destination.key == actual.back().key;
   if (last && !row.claims.empty() && actual.size() == row.claims.front().destinations.size())
     row.compare_destinations();
-  if (verb != Verb::set) return;
+  if (row.as_wanted && !draining_.empty()) draining_.erase(of.server);
+  if (row.as_wanted || verb != Verb::set) return;
   if (of.destination.weight == 0) draining_.try_emplace(of.server);
   if (const auto drains = draining_.find(of.server); drains != draining_.end())
     drains->second.erase(of.destination.key);  // it waits from now on, or no longer

@@ -317,9 +317,11 @@ bool Reconciler::poll_drains(Instant now, std::size_t limit) {
   if (drain_queue_.empty())
     for (const auto& [key, starts] : ledger_.draining()) drain_queue_.push_back(key);
   Plan removals;
-  for (; limit > 0 && !drain_queue_.empty(); --limit) {
+  while (limit > 0 && !drain_queue_.empty()) {
     const VirtualServerKey key = drain_queue_.back();
     drain_queue_.pop_back();
+    if (!ledger_.draining().contains(key)) continue;  // what drained has come back, or gone
+    --limit;
     const auto found = look_at(key);
     if (!found) continue;
     auto plan = ledger_.plan_removals(*found, now, policy_.drain_timeout);

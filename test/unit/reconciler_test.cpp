@@ -182,6 +182,35 @@ TEST_CASE("one endpoint change among many Services is one operation and no obser
   CHECK(node.reconciler->counters().recomputed == recomputed + 1);
 }
 
+TEST_CASE("an endpoint that leaves without connections is looked at once") {
+  FakeNode node;
+  node.apply(cluster_ip_service("web", "10.96.0.1"));
+  node.apply(slice("web", {endpoint("10.244.1.1"), endpoint("10.244.1.2")}));
+  node.start();
+  node.apply(slice("web", {endpoint("10.244.1.1")}));
+  while (node.reconciler->step(node.now)) {
+  }
+  CHECK(node.reconciler->draining());
+  const auto observations = node.kernel.observations;
+  (void)node.reconciler->poll_drains(node.now, 64);
+  CHECK(node.kernel.text().find("10.244.1.2") == std::string::npos);
+  CHECK(node.kernel.observations == observations + 1);
+  CHECK_FALSE(node.reconciler->draining());
+}
+
+TEST_CASE("what drained and came back is not looked at any more") {
+  FakeNode node;
+  node.apply(cluster_ip_service("web", "10.96.0.1"));
+  node.apply(slice("web", {endpoint("10.244.1.1"), endpoint("10.244.1.2")}));
+  node.start();
+  for (const auto* second : {"10.244.1.1", "10.244.1.2"}) {
+    node.apply(slice("web", {endpoint("10.244.1.1"), endpoint(second)}));
+    while (node.reconciler->step(node.now)) {
+    }
+  }
+  CHECK_FALSE(node.reconciler->draining());
+}
+
 TEST_CASE("what is written changes at the next step of a start, however much waits for its first time") {
   FakeNode node;
   node.services_per_step = 10;
