@@ -29,8 +29,7 @@ class Reconciler {
  public:
   using Log = std::function<void(const std::string&)>;
   // `primary`: the configured bind address, which replaces the Node's own addresses. `services_per_step`: how many are
-  // computed, and written, before the loop looks at its other inputs again. One of ten endpoints costs the kernel about
-  // 50 us.
+  // computed, and written at most, before the loop looks at its other inputs again.
   Reconciler(Kernel& kernel, Policy policy, std::optional<IpAddress> primary, std::uint32_t seed, Log warn,
              std::size_t services_per_step = 1024, std::size_t object_limit = default_object_limit);
 
@@ -96,7 +95,10 @@ class Reconciler {
   void refresh_view(Instant now);
   void observe_routes(Instant now);
   void recompute(const ObjectKey& service);
-  void recompute_touched();
+  // The next `services`; false when none is left.
+  bool recompute_touched(std::size_t services);
+  void put_off_pieces();
+  void take_up_pieces(Instant now);
   [[nodiscard]] std::optional<ObservedVirtualServer> look_at(const VirtualServerKey& key);
   void report_drift(Instant now);
   void report_conflicts();
@@ -132,6 +134,8 @@ class Reconciler {
   std::string prepare_error_;
   bool ordered_ = false;        // the first look at all Services has begun
   std::size_t uncomputed_ = 0;  // and so many are left of it
+  std::size_t pieces_ = 0;      // of what it put off, taken up by the last step,
+  Instant took_up_{};           // which began at
   bool first_sync_done_ = false;
   bool pruning_ = false;
 

@@ -12,13 +12,13 @@ namespace {
 
 class StartingNode : public FakeNode {
  public:
-  // Services a0, a1, ... with an endpoint each, listed and not looked at yet, two to a step.
-  void list(int services) {
+  // Services a0, a1, ... with an endpoint each, listed and not looked at yet, at most so many to a step.
+  void list(int services, std::size_t to_a_step = 2) {
     for (int i = 0; i < services; ++i) {
       apply(cluster_ip_service(name(i), address(i)));
       apply(slice(name(i), {endpoint("10.244.1." + std::to_string(i + 1))}));
     }
-    services_per_step = 2;
+    services_per_step = to_a_step;
     start_unsettled();
   }
   static std::string name(int i) { return "a" + std::to_string(i); }
@@ -48,6 +48,28 @@ TEST_CASE("at a start all Services are computed before the first is written, and
   CHECK(node.written(9) == 2);
   REQUIRE(node.step());
   CHECK(node.written(9) == 4);
+  node.settle();
+  CHECK(node.kernel.text() == from_scratch(node.objects));
+}
+
+TEST_CASE("a step of a start writes less where the step before took long, and more again where it did not") {
+  StartingNode node;
+  constexpr int all = 200;
+  node.list(all, 32);
+  while (node.written(all) == 0) REQUIRE(node.step());
+  CHECK(node.written(all) == 32);
+  const auto written_after = [&](std::chrono::milliseconds took) {
+    const int before = node.written(all);
+    node.now += took;
+    REQUIRE(node.step());
+    return node.written(all) - before;
+  };
+  using std::chrono::milliseconds;
+  CHECK(written_after(milliseconds(200)) == 8);
+  CHECK(written_after(milliseconds(50)) == 16);
+  CHECK(written_after(milliseconds(100)) == 8);
+  CHECK(written_after(std::chrono::hours(1)) == 2);  // a piece at least
+  CHECK(written_after(milliseconds(0)) == 4);
   node.settle();
   CHECK(node.kernel.text() == from_scratch(node.objects));
 }
