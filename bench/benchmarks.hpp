@@ -22,6 +22,7 @@ struct Options {
 
 void cold_start(const Options& options);
 void cold_start_api(const Options& options);
+void cold_start_changes(const Options& options);
 void change(const Options& options);
 void memory(const Options& options);
 void churn(const Options& options);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "bench/benchmarks.hpp"
 #include "bench/figure.hpp"
@@ -24,17 +25,15 @@ double children_cpu() {
   return seconds_of(used.ru_utime) + seconds_of(used.ru_stime);
 }
 
-// What makes a turn of this thread longer in the VM than it is: something else was run in its place, and memory was
-// touched for the first time, which costs there a hundred times what it does elsewhere.
-struct Disturbed {
-  long preemptions = 0;
-  long first_touches = 0;
-  static Disturbed until_now() {
-    rusage used{};
-    ::getrusage(RUSAGE_THREAD, &used);
-    return {used.ru_nivcsw, used.ru_minflt};
-  }
-};
+// The first turns belong to the start: buffers get their size.
+constexpr std::chrono::seconds warm_up{5};
+
+// How often something else was run in place of this thread.
+long preemptions() {
+  rusage used{};
+  ::getrusage(RUSAGE_THREAD, &used);
+  return used.ru_nivcsw;
+}
 
 void await_ready(const RulesKeeper& rules) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
@@ -65,22 +64,23 @@ void idle(const Options& options) {
 
   const auto before = reconciler.counters();
   const auto operations = reconciler.tally().count(0);
-  std::vector<std::chrono::steady_clock::duration> turns;  // that nothing disturbed
-  std::vector<std::chrono::steady_clock::duration> touching;
+  std::vector<std::chrono::steady_clock::duration> turns;  // that nothing interrupted
   std::size_t interrupted = 0;
-  Disturbed before_turn;
+  long preempted = 0;
+  const auto begin = std::chrono::steady_clock::now() + warm_up;
   Usage used;
   double children = 0;
   {
     RunningLoop loop(reconciler, kernel, config.own.audit_period, [&](const LoopView& view) {
       const auto turn = std::chrono::steady_clock::now() - view.now.steady;
-      const auto disturbed = Disturbed::until_now();
-      if (disturbed.preemptions != before_turn.preemptions)
+      const long preempted_before = std::exchange(preempted, preemptions());
+      if (view.now.steady < begin) return;
+      if (preempted != preempted_before)
         ++interrupted;
       else
-        (disturbed.first_touches != before_turn.first_touches ? touching : turns).push_back(turn);
-      before_turn = disturbed;
+        turns.push_back(turn);
     });
+    std::this_thread::sleep_until(begin);
     const Usage from = usage();
     children = children_cpu();
     std::this_thread::sleep_for(options.idle);
@@ -100,9 +100,6 @@ void idle(const Options& options) {
   std::sort(turns.begin(), turns.end());
   say(".longest_turn", seconds(turns.back()) * 1e3, "ms", 5);
   say(".middle_turn", seconds(turns[turns.size() / 2]) * 1e3, "ms");
-  say(".turns_touching", static_cast<double>(touching.size()), "count");
-  if (!touching.empty())
-    say(".longest_turn_touching", seconds(*std::max_element(touching.begin(), touching.end())) * 1e3, "ms");
   say(".turns", static_cast<double>(turns.size()), "count");
   say(".turns_interrupted", static_cast<double>(interrupted), "count");
   say(".audits", static_cast<double>(after.audits - before.audits), "count");

@@ -14,6 +14,7 @@ int main(int argc, char** argv) try {
   const std::map<std::string, std::function<void(const Options&)>> benchmarks{
       {"cold_start", cold_start},
       {"cold_start_api", cold_start_api},
+      {"cold_start_changes", cold_start_changes},
       {"change", change},
       {"memory", memory},
       {"churn", churn},

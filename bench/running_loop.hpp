@@ -14,16 +14,19 @@ inline constexpr std::chrono::seconds no_audits = std::chrono::hours(24 * 365);
 
 class RunningLoop {
  public:
-  // The reconciler is synced, so that the loop has nothing to do yet. `turned` is called at the end of each turn of the
-  // loop, on its thread.
+  // `turned` is called at the end of each turn of the loop, on its thread.
   RunningLoop(
       Reconciler& reconciler, Kernel& kernel, std::chrono::seconds audit_period = no_audits,
       std::function<void(const LoopView&)> turned = [](const LoopView&) {});
   // Ends both threads; returns when they have.
   ~RunningLoop();
 
-  // What the server would send.
+  // What the server would send on a watch.
   void write(Kind kind, std::string_view frames);
+  // Where lists go; any thread.
+  [[nodiscard]] EventSink& inbox() { return inbox_; }
+  [[nodiscard]] const HealthState& health() const { return health_; }
+  [[nodiscard]] Metrics& metrics() { return metrics_; }
 
   // CPU seconds of the reader and of the loop.
   [[nodiscard]] double cpu();

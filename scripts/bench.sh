@@ -2,7 +2,8 @@
 # Runs the benchmarks, or those whose names begin with NAME: a JSON line per figure on standard output (name, where, n,
 # value, unit, floor, ratio), the same for people on standard error.
 #
-#   scripts/bench.sh [NAME]      cold_start, change, decode, pure, rollout, idle, memory, churn, observe, dump, ...
+#   scripts/bench.sh [NAME]      decode, pure, cold_start, cold_start_api, cold_start_changes, change, rollout, idle, memory,
+#                                churn, observe, dump
 #
 # "outside" is beside a kernel that acknowledges at once: our own cost, in CPU time. "vm" is on a real kernel
 # (scripts/vm), with the floor of the same run beside it; each on a fresh machine, because removed destinations slow later
@@ -83,7 +84,7 @@ cold_start() {
     for size in $sizes; do
       of "$size" 10
       # What takes milliseconds is disturbed by less.
-      for ((again = 0; again < (size < 5000 ? 8 : size < 10000 ? 3 : 1); ++again)); do
+      for ((again = 0; again < (size < 5000 ? 6 : size < 50000 ? 2 : 1); ++again)); do
         quicker "outside.$size" outside cold_start "${options[@]}"
         quicker "floor.$size" in_vm floor_cold_start "${options[@]}"
         quicker "vm.$size" in_vm cold_start "${options[@]}"
@@ -129,6 +130,7 @@ run_chosen() {
   if chosen cold_start_api; then
     for size in 1000 10000; do of "$size" 10 && cold_start_api "$size" 10; done
   fi
+  if chosen cold_start_changes; then of 50000 10 && in_vm cold_start_changes "${options[@]}"; fi
   if chosen change; then
     # Of UDP outside, because the null kernel knows no connections to wait for.
     for size in 100 1000 10000 50000; do of "$size" 10 --udp && outside change "${options[@]}"; done | tee "$lists/change"
