@@ -135,6 +135,7 @@ void cold_start_changes(const Options& options) {
   health.end();
   server.stop();
   if (times.empty()) throw std::runtime_error("cold_start_changes: the changes were written behind all the rest");
+  if (health.times.empty()) throw std::runtime_error("cold_start_changes: /healthz did not answer");
 
   const auto say = [&](const std::string& name, double value, const std::string& unit) {
     print({"cold_start_changes" + name, options.where, n, value, unit, {}, {}, {}});

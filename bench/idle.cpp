@@ -25,8 +25,8 @@ double children_cpu() {
   return seconds_of(used.ru_utime) + seconds_of(used.ru_stime);
 }
 
-// The first looks at virtual servers and sets belong to the start: buffers are touched for the first time, which costs in
-// the VM a hundred times what it does elsewhere.
+// The first looks at virtual servers and sets belong to the start: buffers are touched for the first time, which costs
+// in the VM a hundred times what it does elsewhere.
 constexpr std::chrono::seconds warm_up{30};
 
 // How often something else was run in place of this thread.

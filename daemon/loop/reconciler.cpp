@@ -15,7 +15,7 @@ constexpr std::chrono::seconds prepare_pause{1};
 constexpr std::chrono::minutes drift_report_pause{10};
 // A start is written in pieces, as many at a step as keep it about this long: whatever changes waits for one step. What
 // a Service costs the kernel grows with what is there: 50 us at the first thousand, 250 us beside 50,000 addresses.
-constexpr std::chrono::milliseconds start_step{50};
+constexpr std::chrono::milliseconds start_step{100};
 constexpr std::size_t pieces_per_step = 16;
 
 }  // namespace
