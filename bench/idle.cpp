@@ -31,15 +31,20 @@ class Passes {
  public:
   using Duration = std::chrono::steady_clock::duration;
 
-  void add(Duration turn) { turns_.push_back(turn); }
+  void add(Duration turn) {
+    turns_.push_back(turn);
+    longest_ = std::max(longest_, turn);
+  }
   // With the last turn a pass ended.
   void end() { ended_.push_back(std::exchange(turns_, {})); }
 
+  // Of all turns, as they came.
+  [[nodiscard]] Duration longest() const { return longest_; }
   // Of each turn the shorter one of two passes: what else the machine does, and memory that is touched for the first
   // time, only ever add, and not at the same place of both. Counted from the end, because the first pass begins with
   // the start.
   [[nodiscard]] std::vector<Duration> shortest() const {
-    if (ended_.empty()) return turns_;
+    if (ended_.empty()) return turns_;  // what follows the last pass that ended is not in it
     std::vector<Duration> shortest(ended_.front().rbegin(), ended_.front().rend());
     for (const auto& pass : ended_) {
       shortest.resize(std::min(shortest.size(), pass.size()));
@@ -50,7 +55,8 @@ class Passes {
 
  private:
   std::vector<std::vector<Duration>> ended_;
-  std::vector<Duration> turns_;
+  std::vector<Duration> turns_;  // of the pass that goes on
+  Duration longest_{};
 };
 
 void await_ready(const RulesKeeper& rules) {
@@ -111,6 +117,7 @@ void idle(const Options& options) {
   auto turns = passes.shortest();
   std::sort(turns.begin(), turns.end());
   say(".longest_turn", seconds(turns.back()) * 1e3, "ms", 5);
+  say(".longest_turn_as_it_came", seconds(passes.longest()) * 1e3, "ms");
   say(".middle_turn", seconds(turns[turns.size() / 2]) * 1e3, "ms");
   say(".turns", static_cast<double>(turns.size()), "count");
   say(".audits", static_cast<double>(after.audits - before.audits), "count");
