@@ -74,11 +74,14 @@ class Decoder {
 // only one object is held at a time.
 class ListReader {
  public:
-  // `item` gets the bytes of one element, with nothing in its managedFields; they are valid during the call. Those of
-  // an element that lies within one piece, with nothing left out, are that piece's own.
+  // `item` gets the bytes of one element; they are valid during the call. Those of an element that lies within one
+  // piece, with nothing left out, are that piece's own.
   using ItemCallback = std::function<void(std::string_view item)>;
+  // Left out: the brackets stay, what is between them goes.
+  enum class ManagedFields { leave_out, keep };
   // An item larger than `item_limit` bytes ends the list with an error (malformed).
-  explicit ListReader(ItemCallback item, std::size_t item_limit = 16U << 20);
+  explicit ListReader(ItemCallback item, std::size_t item_limit = 16U << 20,
+                      ManagedFields managed_fields = ManagedFields::leave_out);
 
   [[nodiscard]] Result<void> feed(std::string_view bytes);
 
@@ -104,6 +107,7 @@ class ListReader {
 
   ItemCallback item_;
   std::size_t item_limit_;
+  ManagedFields managed_fields_;
   State state_ = State::envelope;
   std::string envelope_;
   std::string pending_;

@@ -44,7 +44,8 @@ bool ends_with(std::string_view first, std::string_view second, std::string_view
 
 }  // namespace
 
-ListReader::ListReader(ItemCallback item, std::size_t item_limit) : item_(std::move(item)), item_limit_(item_limit) {}
+ListReader::ListReader(ItemCallback item, std::size_t item_limit, ManagedFields managed_fields)
+    : item_(std::move(item)), item_limit_(item_limit), managed_fields_(managed_fields) {}
 
 Result<void> ListReader::feed(std::string_view bytes) {
   while (!bytes.empty() && !error_) {
@@ -154,7 +155,7 @@ std::size_t ListReader::feed_item(std::string_view bytes) {
         break;
       }
       case '[':
-        if (item_depth_ == managed_fields_depth && !leaving_out_ &&
+        if (managed_fields_ == ManagedFields::leave_out && item_depth_ == managed_fields_depth && !leaving_out_ &&
             ends_with(pending_, bytes.substr(held, at - held), managed_fields_key)) {
           hold(bytes.substr(held, at + 1 - held));
           leaving_out_ = true;

@@ -23,8 +23,9 @@ class Reader {
   void document(std::string_view json, const LineOf& line_of,
                 const std::function<LineOf(std::size_t index, std::size_t offset)>& item_line) {
     std::vector<std::string_view> items;
-    ListReader reader([&](std::string_view item) { items.push_back(item); }, json.size());
-    // In one piece, so the items are parts of `json`.
+    // In one piece and with nothing left out, so the items are parts of `json`.
+    ListReader reader([&](std::string_view item) { items.push_back(item); }, json.size(),
+                      ListReader::ManagedFields::keep);
     const auto fed = reader.feed(json);
     const auto meta = reader.finish();
     if (!fed || !meta || !(meta->kind.ends_with("List"))) return object(json, {}, line_of);

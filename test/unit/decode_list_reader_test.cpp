@@ -98,6 +98,21 @@ TEST_CASE("nothing a server sends grows without bound") {
   CHECK_FALSE(read("{\"x\":\"" + std::string(2U << 20, 'x') + "\",\"items\":[]}", 0).ok);
 }
 
+TEST_CASE("an element in one piece with nothing left out is a part of that piece") {
+  constexpr std::string_view list = R"({"items":[{"a":{"b":0,"managedFields":[{"f:x":{}}]}},{"c":1}]})";
+  Items items;
+  ListReader reader(
+      [&](std::string_view item) {
+        REQUIRE(item.data() >= list.data());
+        REQUIRE(item.data() + item.size() <= list.data() + list.size());
+        items.emplace_back(item);
+      },
+      1000, ListReader::ManagedFields::keep);
+  CHECK(reader.feed(list));
+  CHECK(reader.finish());
+  CHECK(items == Items{R"({"a":{"b":0,"managedFields":[{"f:x":{}}]}})", R"({"c":1})"});
+}
+
 TEST_CASE("a reader that failed stays failed") {
   ListReader reader([](std::string_view) {});
   CHECK_FALSE(reader.feed(R"({"items":[,)"));

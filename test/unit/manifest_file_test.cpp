@@ -1,5 +1,6 @@
-#include <catch2/catch.hpp>
+#include <fmt/format.h>
 
+#include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -129,6 +130,27 @@ TEST_CASE("lists are opened, and other kinds are left alone") {
   // The same name in another group is another thing.
   CHECK(read("k.yaml", "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: a}\n").skipped.size() == 1);
   CHECK(read("e.json", R"({"kind":"List","items":[]})").entries.empty());
+}
+
+TEST_CASE("a list's objects keep their place and their text, whoever manages their fields") {
+  const auto managed = [](std::string_view name, std::string_view vip) {
+    return fmt::format(R"({{"metadata":{{"name":"{}","managedFields":[{{"f:spec":{{}}}}]}},"spec":{{"clusterIP":"{}",)"
+                       R"("ports":[{{"port":0}}]}}}})",
+                       name, vip);
+  };
+  const auto list = fmt::format("{{\"kind\":\"ServiceList\",\"items\":[{},\n{},\n\n{}]}}", managed("a", "10.96.0.1"),
+                                managed("b", "10.96.0.2"), managed("a-longer-name-than-the-others", "10.96.0.33"));
+  for (const auto* name : {"l.json", "l.yaml"}) {
+    INFO(name);
+    const auto file = read(name, list);
+    CHECK(file.rejected == 3);
+    CHECK(file.complete);
+    const auto text = [&](int line, std::string_view service) {
+      return fmt::format("{}:{}: Service default/{}: spec.ports[0].port: expected an integer from 1 to 65535, got 0",
+                         name, line, service);
+    };
+    CHECK(file.problems == Lines{text(1, "a"), text(2, "b"), text(4, "a-longer-name-than-the-others")});
+  }
 }
 
 TEST_CASE("scenarios decode alike from what the user wrote and from what the server made of it") {
