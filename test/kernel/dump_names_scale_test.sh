@@ -10,24 +10,15 @@ must "the node" node_up
 config "ipvsd: {ctlSocket: $socket, auditPeriod: 24h, rulesAuditPeriod: 1h}"
 
 make_objects() {
-  /usr/bin/python3 - "$services" "$manifests" <<'PYTHON'
-import json, sys
+  api_objects "$services" "$manifests" <<'PYTHON'
 count, folder = int(sys.argv[1]), sys.argv[2]
-def objects(n):
-    name, address = f"app-{n}", f"10.97.{n // 250}.{n % 250 + 1}"
-    yield {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"},
-           "spec": {"clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"],
-                    "ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}]}}
-    yield {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-           "metadata": {"name": name, "namespace": "default", "labels": {"kubernetes.io/service-name": name}},
-           "ports": [{"name": "http", "protocol": "TCP", "port": 8080}],
-           "endpoints": [{"addresses": [f"10.{128 + n // 2500}.{n // 10 % 250}.{n % 10 * 10 + e + 1}"],
-                          "conditions": {"ready": True}, "nodeName": "other",
-                          "targetRef": {"kind": "Pod", "name": f"{name}-6d5f9c7b8-{n:05}{e}"}} for e in range(10)]}
+def named(n):
+    service, endpoint_slice = app(n, 10)
+    for e, endpoint in enumerate(endpoint_slice["endpoints"]):
+        endpoint["targetRef"] = {"kind": "Pod", "name": f"app-{n}-6d5f9c7b8-{n:05}{e}"}
+    return service, endpoint_slice
 for part in range(0, count, 1000):
-    items = [one for n in range(part, part + 1000) for one in objects(n)]
-    with open(f"{folder}/part-{part}.json", "w") as file:
-        json.dump({"apiVersion": "v1", "kind": "List", "items": items}, file)
+    write(list_of([one for n in range(part, part + 1000) for one in named(n)]), f"{folder}/part-{part}.json")
 PYTHON
 }
 must "the objects" make_objects

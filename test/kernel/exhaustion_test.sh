@@ -224,25 +224,11 @@ stop
 # --- memory --------------------------------------------------------------------------------------------------------------
 
 make_objects() {
-  /usr/bin/python3 - <<'PYTHON'
-import json
-import sys
-def objects(name, address, endpoints):
-    meta = {"name": name, "namespace": "default"}
-    return [{"apiVersion": "v1", "kind": "Service", "metadata": meta,
-             "spec": {"clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"],
-                      "ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}]}},
-            {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-             "metadata": {**meta, "labels": {"kubernetes.io/service-name": name}},
-             "ports": [{"name": "http", "protocol": "TCP", "port": 8080}],
-             "endpoints": [{"addresses": [e], "conditions": {"ready": True}, "nodeName": "other"} for e in endpoints]}]
-items = [{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "lab-node"}, "spec": {},
-          "status": {"addresses": [{"type": "InternalIP", "address": "192.168.77.2"}]}}]
-items += objects("solo", "10.96.10.2", ["10.244.1.11"])
+  api_objects <<'PYTHON'
+items = [node()] + service("solo", "10.96.10.2", ["10.244.1.11"])
 for n in range(2000):
-    items += objects(f"app-{n}", f"10.97.{n // 250}.{n % 250 + 1}",
-                     [f"10.244.{2 + n % 200}.{10 * (n // 200) + e + 1}" for e in range(10)])
-json.dump({"apiVersion": "v1", "kind": "List", "items": items}, sys.stdout)
+    items += app(n, 10)
+write(list_of(items))
 PYTHON
 }
 start_with_api() {

@@ -137,6 +137,9 @@ sample() {
 
 replace() { cat >"$work/changed" && mv "$work/changed" "$manifests/$1"; }
 
+# api_objects [ARGUMENT...]: the Python of standard input, with what api_objects.py has.
+api_objects() { PYTHONPATH=test/kernel /usr/bin/python3 -B <(echo 'from api_objects import *' && cat) "$@"; }
+
 # endpoints SERVICE PORT-NAME PORT ADDRESS...: an EndpointSlice of ready endpoints on this node.
 endpoints() {
   local service=$1 port_name=$2 port=$3 address list=

@@ -219,22 +219,10 @@ stop
 # ServiceCIDR objects that come and go while it runs.
 config 'ipvsd: {auditPeriod: 1s, rulesAuditPeriod: 1s, serviceAddresses: route}'
 objects() {
-  /usr/bin/python3 - <<'PYTHON'
-import json
-items = [{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "lab-node"}, "spec": {},
-          "status": {"addresses": [{"type": "InternalIP", "address": "192.168.77.2"}]}},
-         {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},
-          "spec": {"cidrs": ["10.96.0.0/16"]}}]
-for name, address in (("old", "10.96.10.2"), ("new", "10.98.10.2")):
-    meta = {"name": name, "namespace": "default"}
-    items += [{"apiVersion": "v1", "kind": "Service", "metadata": meta,
-               "spec": {"clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"],
-                        "ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}]}},
-              {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-               "metadata": {**meta, "labels": {"kubernetes.io/service-name": name}},
-               "ports": [{"name": "http", "protocol": "TCP", "port": 8080}],
-               "endpoints": [{"addresses": ["10.244.1.11"], "conditions": {"ready": True}}]}]
-print(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+  api_objects <<'PYTHON'
+cidr = {"apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": "kubernetes"},
+        "spec": {"cidrs": ["10.96.0.0/16"]}}
+write(list_of([node(), cidr, *service("old", "10.96.10.2", ["10.244.1.11"]), *service("new", "10.98.10.2", ["10.244.1.11"])]))
 PYTHON
 }
 objects >"$work/objects.json"

@@ -11,29 +11,14 @@ config 'ipvsd: {auditPeriod: 24h, rulesAuditPeriod: 1h}'
 
 # One JSON List: Services with ten endpoints each; the first one's slice in a file of its own, to be changed.
 make_objects() {
-  /usr/bin/python3 - "$services" "$manifests" <<'PYTHON'
-import json, sys
+  api_objects "$services" "$manifests" <<'PYTHON'
 count, folder = int(sys.argv[1]), sys.argv[2]
-items = []
-for n in range(count):
-    name, address = f"app-{n}", f"10.97.{n // 250}.{n % 250 + 1}"
-    items.append({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "default"},
-                  "spec": {"clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"],
-                           "ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}]}})
-    items.append({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-                  "metadata": {"name": name, "namespace": "default", "labels": {"kubernetes.io/service-name": name}},
-                  "ports": [{"name": "http", "protocol": "TCP", "port": 8080}],
-                  "endpoints": [{"addresses": [f"10.244.{2 + n % 200}.{10 * (n // 200) + e + 1}"],
-                                 "conditions": {"ready": True}, "nodeName": "other"} for e in range(10)]})
+items = [one for n in range(count) for one in app(n, 10)]
 first = items.pop(1)
-def write(name, value):
-    with open(f"{folder}/{name}", "w") as file:
-        json.dump(value, file)
-write("all.json", {"apiVersion": "v1", "kind": "List", "items": items})
-write("first.json", first)
+write(list_of(items), f"{folder}/all.json")
+write(first, f"{folder}/first.json")
 first["endpoints"][0]["addresses"] = ["10.244.1.11"]
-with open(f"{folder}/../changed.json", "w") as file:
-    json.dump(first, file)
+write(first, f"{folder}/../changed.json")
 PYTHON
 }
 must "the objects" make_objects
@@ -68,7 +53,7 @@ must "strace watches" within 30 file_says strace 'attached'
 replace first.json <"$work/changed.json"
 check "one endpoint changes" within 20 destination 10.97.0.1:80 10.244.1.11:8080 '-w 1$'
 drained() { [ "$(metric kube_ipvsd_draining_virtual_servers)" = 0 ]; }
-check "the former endpoint is gone" within 20 not destination 10.97.0.1:80 10.244.2.1:8080 ''
+check "the former endpoint is gone" within 20 not destination 10.97.0.1:80 10.128.0.1:8080 ''
 must "nothing drains" within 20 drained
 kill $tracer
 wait $tracer 2>/dev/null

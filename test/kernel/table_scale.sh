@@ -15,37 +15,16 @@ sample node
 
 # Files of a hundred Services each; the first slice in one of its own, and as it is after the change beside them.
 make_objects() {
-  /usr/bin/python3 - "$services" "$endpoints" "$manifests" <<'PYTHON'
-import json
-import sys
+  api_objects "$services" "$endpoints" "$manifests" <<'PYTHON'
 count, endpoints, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-def write(name, value):
-    with open(f"{folder}/{name}", "w") as file:
-        json.dump(value, file)
-def pod(n, e):
-    at = n * endpoints + e
-    return f"10.{128 + at // 62500}.{at // 250 % 250}.{at % 250 + 1}"
-items = []
-for n in range(count):
-    meta = {"name": f"app-{n}", "namespace": "default"}
-    address = f"10.97.{n // 250}.{n % 250 + 1}"
-    items.append({"apiVersion": "v1", "kind": "Service", "metadata": meta,
-                  "spec": {"clusterIP": address, "clusterIPs": [address], "ipFamilies": ["IPv4"],
-                           "ports": [{"name": "http", "protocol": "TCP", "port": 80, "targetPort": 8080}]}})
-    slice_ = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-              "metadata": {**meta, "labels": {"kubernetes.io/service-name": meta["name"]}},
-              "ports": [{"name": "http", "protocol": "TCP", "port": 8080}],
-              "endpoints": [{"addresses": [pod(n, e)], "conditions": {"ready": True}, "nodeName": "other"}
-                            for e in range(endpoints)]}
-    if n == 0:
-        write("first.json", slice_)
-        slice_["endpoints"][0]["addresses"] = ["10.244.1.11"]
-        write("../changed.json", slice_)
-    else:
-        items.append(slice_)
-    if n % 100 == 99 or n == count - 1:
-        write(f"part-{n // 100}.json", {"apiVersion": "v1", "kind": "List", "items": items})
-        items = []
+for part in range(0, count, 100):
+    items = [one for n in range(part, min(part + 100, count)) for one in app(n, endpoints)]
+    if part == 0:
+        first = items.pop(1)
+        write(first, f"{folder}/first.json")
+        first["endpoints"][0]["addresses"] = ["10.244.1.11"]
+        write(first, f"{folder}/../changed.json")
+    write(list_of(items), f"{folder}/part-{part // 100}.json")
 PYTHON
 }
 must "the objects" make_objects
