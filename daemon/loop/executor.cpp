@@ -93,17 +93,31 @@ void Executor::execute(const Plan& plan, Instant now) {
   // Endpoints that go rely on nothing: with nothing to be written before them they travel with those that come.
   const bool together = !plan[Phase::fill].empty() && !plan[Phase::retire].empty() && plan[Phase::admit].empty() &&
                         plan[Phase::bind].empty() && plan[Phase::route].empty();
+  std::vector<Operation> endpoints;
   for (std::size_t i = 0; i < phase_count; ++i) {
     const auto phase = static_cast<Phase>(i);
     if (together && phase == Phase::fill) {
-      auto endpoints = plan[Phase::fill];
+      endpoints = plan[Phase::fill];
       endpoints.insert(endpoints.end(), plan[Phase::retire].begin(), plan[Phase::retire].end());
       execute(phase, endpoints, now);
     } else if (!plan[phase].empty() && !(together && phase == Phase::retire)) {
       execute(phase, plan[phase], now);
     }
   }
+  learn();
   look_again();
+}
+
+void Executor::learn() {
+  for (const auto& operations : unlearned_)
+    for (const auto& operation : operations) done(operation);
+  unlearned_.clear();
+}
+
+void Executor::done(const Operation& operation) {
+  ++tally_.operations[operation.target.index()][static_cast<std::size_t>(operation.verb)][0];
+  if (const auto frontend = unsettles(operation, ledger_)) unsettled_.insert(*frontend);
+  ledger_.performed(operation);
 }
 
 std::vector<ObjectId> Executor::take_waiting() {
@@ -147,17 +161,18 @@ void Executor::execute(Phase phase, const std::vector<Operation>& operations, In
   if (all.empty()) return;
   ++tally_.calls;
   const auto failures = kernel_.execute(all);
+  if (all_free && failures.empty()) {
+    unlearned_.emplace_back(operations);
+    return;
+  }
+  learn();
   auto failure = failures.begin();
   for (std::size_t i = 0; i < all.size(); ++i) {
     const Operation& operation = all[i];
     const bool has_failed = failure != failures.end() && failure->index == i;
     const bool gone_anyway = has_failed && operation.verb == Verb::remove && failure->error.code == Errc::not_found;
-    const bool done = !has_failed || gone_anyway;
-    ++tally_.operations[operation.target.index()][static_cast<std::size_t>(operation.verb)][done ? 0 : 1];
-    if (done || leaves_doubt(operation, failure->error))
-      if (const auto frontend = unsettles(operation, ledger_)) unsettled_.insert(*frontend);
-    if (done) {
-      ledger_.performed(operation);
+    if (!has_failed || gone_anyway) {
+      done(operation);
       if (!retries_.entries().empty()) retries_.succeeded(object_of(operation));
     } else {
       failed(phase, operation, failure->error, now);
@@ -168,7 +183,11 @@ void Executor::execute(Phase phase, const std::vector<Operation>& operations, In
 
 void Executor::failed(Phase phase, const Operation& operation, const Error& error, Instant now) {
   const ObjectId id = object_of(operation);
-  if (leaves_doubt(operation, error)) ledger_.doubt(operation);
+  ++tally_.operations[operation.target.index()][static_cast<std::size_t>(operation.verb)][1];
+  if (leaves_doubt(operation, error)) {
+    if (const auto frontend = unsettles(operation, ledger_)) unsettled_.insert(*frontend);
+    ledger_.doubt(operation);
+  }
   const bool about_server = operation.target.index() <= 1;
   if (!about_server && error.code == Errc::not_found) unprepared_ = true;
   if (retries_.failed(id, error, blocked_by(phase, operation), now)) report_(error);

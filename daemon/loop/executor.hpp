@@ -4,6 +4,7 @@
 
 #include <array>
 #include <functional>
+#include <span>
 
 #include "daemon/loop/retries.hpp"
 #include "reconcile/flows.hpp"
@@ -25,7 +26,9 @@ class Executor {
   // `report` is told each failure that is news, once.
   using Report = std::function<void(const Error&)>;
   Executor(Kernel& kernel, Ledger& ledger, Retries& retries, Report report)
-      : kernel_(kernel), ledger_(ledger), retries_(retries), report_(std::move(report)) {}
+      : kernel_(kernel), ledger_(ledger), retries_(retries), report_(std::move(report)) {
+    unlearned_.reserve(phase_count);
+  }
 
   // - done: the ledger learns it. Removing what is not there is done.
   // - "exists" or "not found" otherwise, or an outcome that was lost: the ledger was wrong; the virtual server is
@@ -48,6 +51,8 @@ class Executor {
   void execute(Phase phase, const std::vector<Operation>& operations, Instant now);
   [[nodiscard]] bool blocked(Phase phase, const Operation& operation) const;
   [[nodiscard]] std::vector<Operation> unblocked(Phase phase, const std::vector<Operation>& operations);
+  void learn();
+  void done(const Operation& operation);
   void failed(Phase phase, const Operation& operation, const Error& error, Instant now);
   void look_again();
 
@@ -56,6 +61,9 @@ class Executor {
   Retries& retries_;
   Report report_;
   Tally tally_;
+  // Phases of the plan at hand that the kernel has acknowledged as a whole. Nobody asks what they did before something
+  // fails, so the kernel need not wait for the ledger between them.
+  std::vector<std::span<const Operation>> unlearned_;
   std::vector<ObjectId> waiting_;
   std::unordered_set<Subject> held_;  // owners of virtual servers among these that are to go
   std::unordered_set<VirtualServerKey> unsettled_;
