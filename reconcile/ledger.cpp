@@ -133,7 +133,7 @@ void Ledger::withdraw(const ObjectKey& service) {
 // before its virtual server stands, or leave that without what says that it is ours. So is what others have put off who
 // have one of its frontends.
 void Ledger::take_out(const Owner& owner) {
-  if (put_off_.empty()) return;
+  if (!has_put_off()) return;
   const auto take = [this](auto& rows, const auto& keys, const auto& taken) {
     for (const auto& key : keys)
       if (const auto entry = rows.find(key); entry != rows.end() && entry->second.turn > next_plan) {

@@ -103,11 +103,13 @@ class Ledger {
   // Plans the row again although nothing about it changed (after a failure).
   void touch(const ObjectId& id);
   // What is touched now is planned later, as one piece, behind the pieces put off before, unless it is touched again;
-  // also what of it was put off before. All rows of a Service stay in one piece.
-  void put_off();
+  // also what of it was put off before. All rows of a Service stay in one piece, or all but its missing addresses: a
+  // piece of these comes behind all others, which costs the kernel less (docs/performance.md).
+  enum class MissingAddresses { with_the_rest, last };
+  void put_off(MissingAddresses missing);
   // The oldest piece is in the next plan.
   void take_up();
-  [[nodiscard]] bool has_put_off() const { return !put_off_.empty(); }
+  [[nodiscard]] bool has_put_off() const { return !put_off_.empty() || !addresses_put_off_.empty(); }
 
   // --- draining -----------------------------------------------------------------------------------------------------
   // Virtual servers with destinations at weight 0 that wait for their connections to end; and since when each of these
@@ -205,8 +207,9 @@ class Ledger {
   template <class Key>
   using Counted = std::unordered_map<Key, CountedRow>;
   using Servers = std::unordered_map<VirtualServerKey, ServerRow>;
-  // Rows to be planned.
+  // Rows to be planned; of a piece, those whose turn it still is.
   struct Touched {
+    Turn turn = next_plan;
     std::vector<Servers::value_type*> servers;
     std::vector<Counted<IpAddress>::value_type*> addresses;
     std::vector<Counted<SetEntry>::value_type*> entries;
@@ -291,7 +294,8 @@ class Ledger {
   std::vector<SetEntry> inherited_entries_;
   Touched touched_;
   std::deque<Touched> put_off_;
-  Turn last_piece_ = next_plan;  // the number of put_off_.back()
+  std::deque<Touched> addresses_put_off_;
+  Turn last_piece_ = next_plan;
   std::unordered_map<VirtualServerKey, DrainStarts> draining_;
   std::unordered_set<VirtualServerKey> doubtful_servers_;
   std::unordered_set<VirtualServerKey> contested_;

@@ -1,5 +1,6 @@
 // The difference between the two sides of the ledger, as a plan.
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <tuple>
 
@@ -45,36 +46,48 @@ bool Ledger::proves_ownership(const SetEntry& entry) const {
          knows({IpAddress::any(entry.set.family), Protocol::none, Port{}, mark_of(entry)});
 }
 
-void Ledger::put_off() {
-  if (put_off_.empty()) last_piece_ = next_plan;
+void Ledger::put_off(MissingAddresses missing) {
+  if (!has_put_off()) last_piece_ = next_plan;
   if (touched_.empty() || last_piece_ == std::numeric_limits<Turn>::max()) return;
-  ++last_piece_;
-  const auto mark = [this](const auto& rows) {
-    for (auto* entry : rows) entry->second.turn = last_piece_;
+  Touched piece = std::exchange(touched_, {});
+  piece.turn = ++last_piece_;
+  const auto mark = [&](const auto& rows) {
+    for (auto* entry : rows) entry->second.turn = piece.turn;
   };
-  mark(touched_.servers);
-  mark(touched_.addresses);
-  mark(touched_.entries);
-  put_off_.push_back(std::exchange(touched_, {}));
+  mark(piece.servers);
+  mark(piece.addresses);
+  mark(piece.entries);
+  if (missing == MissingAddresses::last) {
+    // One that goes, or may be there, goes with what says that it is ours.
+    const auto is_missing = [](const auto* entry) {
+      return entry->second.claims > 0 && !entry->second.actual && !entry->second.doubtful;
+    };
+    Touched last;
+    last.turn = piece.turn;
+    std::copy_if(piece.addresses.begin(), piece.addresses.end(), std::back_inserter(last.addresses), is_missing);
+    std::erase_if(piece.addresses, is_missing);
+    if (!last.empty()) addresses_put_off_.push_back(std::move(last));
+  }
+  if (!piece.empty()) put_off_.push_back(std::move(piece));
 }
 
 void Ledger::take_up() {
-  if (put_off_.empty()) return;
-  const auto number = static_cast<Turn>(last_piece_ - put_off_.size() + 1);
-  const auto take = [&](auto& rows, auto& list) {
+  auto& pieces = put_off_.empty() ? addresses_put_off_ : put_off_;
+  if (pieces.empty()) return;
+  const Touched piece = std::move(pieces.front());
+  pieces.pop_front();
+  const auto take = [&](const auto& rows) {
     for (auto* entry : rows) {
       --entry->second.listed;
-      if (entry->second.turn == number)
-        touch(list, *entry);
+      if (entry->second.turn == piece.turn)
+        touch(*entry);
       else
         forget_if_empty(*entry);  // planned meanwhile, or about to be, or put off once more
     }
   };
-  const Touched piece = std::move(put_off_.front());
-  put_off_.pop_front();
-  take(piece.servers, touched_.servers);
-  take(piece.addresses, touched_.addresses);
-  take(piece.entries, touched_.entries);
+  take(piece.servers);
+  take(piece.addresses);
+  take(piece.entries);
 }
 
 void Ledger::plan(Plan& plan) {

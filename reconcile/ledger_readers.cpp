@@ -120,6 +120,6 @@ bool Ledger::is_written(const ObjectKey& service) const {
          std::all_of(owner.entries.begin(), owner.entries.end(), [&](const auto& e) { return holds(entries_, e); });
 }
 
-bool Ledger::settled() const { return touched_.empty() && put_off_.empty() && routes_.settled(); }
+bool Ledger::settled() const { return touched_.empty() && !has_put_off() && routes_.settled(); }
 
 }  // namespace ipvsd

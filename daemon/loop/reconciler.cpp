@@ -167,11 +167,14 @@ bool Reconciler::recompute_touched(std::size_t services) {
   return true;
 }
 
+// The first Services, the cluster's own among them, serve at once.
 void Reconciler::put_off_pieces() {
+  const auto addresses =
+      ledger_.has_put_off() ? Ledger::MissingAddresses::last : Ledger::MissingAddresses::with_the_rest;
   const std::size_t services = std::max<std::size_t>(services_per_step_ / pieces_per_step, 1);
   for (std::size_t done = 0; done < services_per_step_; done += services) {
     const bool more = recompute_touched(services);
-    ledger_.put_off();
+    ledger_.put_off(addresses);
     if (!more) return;
   }
 }

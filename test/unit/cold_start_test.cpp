@@ -52,6 +52,24 @@ TEST_CASE("at a start all Services are computed before the first is written, and
   CHECK(node.kernel.text() == from_scratch(node.objects));
 }
 
+TEST_CASE("the first Services of a start serve at once; the addresses of the rest come behind all virtual servers") {
+  StartingNode node;
+  node.list(10);
+  while (node.written(10) < 10) {
+    CHECK(node.bound(0) == node.serves(0));
+    CHECK(node.bound(1) == node.serves(1));
+    for (int i = 2; i < 10; ++i) CHECK_FALSE(node.bound(i));
+    REQUIRE(node.step());
+  }
+  CHECK_FALSE(node.reconciler->idle());
+  REQUIRE(node.step());
+  CHECK(node.bound(2));
+  CHECK(node.bound(3));
+  CHECK_FALSE(node.bound(4));
+  node.settle();
+  CHECK(node.kernel.text() == from_scratch(node.objects));
+}
+
 TEST_CASE("a step of a start writes less where the step before took long, and more again where it did not") {
   StartingNode node;
   constexpr int all = 200;

@@ -414,7 +414,7 @@ TEST_CASE("a mark is no longer in use when its virtual server, put off to a late
   const auto service = cluster_ip_service("web", "10.96.0.1");
   ledger.contribute(service, by_mark());
   ledger.performed({Verb::add, mark_entry(Family::ipv4, 5)});
-  ledger.put_off();
+  ledger.put_off(Ledger::MissingAddresses::with_the_rest);
   ledger.withdraw(service.key);
   CHECK(ledger.plan().empty());
   ledger.take_up();
@@ -434,9 +434,9 @@ TEST_CASE("a frontend that changes hands while it is put off is written with the
   const std::string frontend = "add virtual server 203.0.113.1:80/TCP rr";
   Ledger ledger({});
   ledger.contribute(younger, want(younger, {}));
-  ledger.put_off();
+  ledger.put_off(Ledger::MissingAddresses::with_the_rest);
   ledger.contribute(older, want(older, {}));
-  ledger.put_off();
+  ledger.put_off(Ledger::MissingAddresses::with_the_rest);
   ledger.withdraw(younger.key);
   ledger.take_up();
   CHECK(holds(lines(ledger.plan()), frontend) == 0);
@@ -444,6 +444,63 @@ TEST_CASE("a frontend that changes hands while it is put off is written with the
   const auto with_the_rest = lines(ledger.plan());
   CHECK(holds(with_the_rest, frontend) == 1);
   CHECK(holds(with_the_rest, "add virtual server 10.96.0.2:80/TCP rr") == 1);
+}
+
+TEST_CASE("addresses put off to the end come behind all other pieces, unless their Service changes") {
+  const auto first = cluster_ip_service("first", "10.96.0.1");
+  const auto second = cluster_ip_service("second", "10.96.0.2");
+  const auto third = cluster_ip_service("third", "10.96.0.3");
+  const auto bindings = [](const Plan& plan) {
+    auto all = lines(plan);
+    std::erase_if(all, [](const std::string& line) { return !line.starts_with("add address "); });
+    return all;
+  };
+  Ledger ledger({});
+  ledger.start_pruning();
+  ledger.contribute(first, want(first, {}));
+  ledger.put_off(Ledger::MissingAddresses::with_the_rest);
+  ledger.contribute(second, want(second, {}));
+  ledger.put_off(Ledger::MissingAddresses::last);
+  ledger.contribute(third, want(third, {}));
+  ledger.put_off(Ledger::MissingAddresses::last);
+  const auto next = [&] {
+    ledger.take_up();
+    const auto plan = ledger.plan();
+    perform(ledger, plan);
+    return plan;
+  };
+  CHECK(bindings(next()) == Lines{"add address 10.96.0.1"});
+  CHECK(bindings(next()).empty());
+  CHECK(bindings(next()).empty());
+  CHECK_FALSE(ledger.is_written(second.key));
+  CHECK(ledger.is_actual(want(third, {}).frontends[0].server.key));
+  SECTION("nothing changes") {
+    CHECK(lines(next()) == Lines{"add address 10.96.0.2"});
+    CHECK(ledger.is_written(second.key));
+    CHECK(lines(next()) == Lines{"add address 10.96.0.3"});
+  }
+  SECTION("a Service changes") {
+    auto changed = third;
+    changed.ports[0].port = Port{81};
+    ledger.contribute(changed, want(changed, {}));
+    const auto plan = ledger.plan();
+    CHECK(bindings(plan) == Lines{"add address 10.96.0.3"});
+    perform(ledger, plan);
+    CHECK(lines(next()) == Lines{"add address 10.96.0.2"});
+    CHECK(next().empty());
+  }
+  SECTION("a Service goes") {
+    ledger.withdraw(third.key);
+    const auto plan = ledger.plan();
+    CHECK_FALSE(plan.empty());
+    CHECK(bindings(plan).empty());
+    perform(ledger, plan);
+    CHECK(lines(next()) == Lines{"add address 10.96.0.2"});
+    CHECK(next().empty());
+    CHECK(ledger.actual_size().addresses == 2);
+  }
+  CHECK_FALSE(ledger.has_put_off());
+  CHECK(ledger.settled());
 }
 
 TEST_CASE("excludeCIDRs keep virtual servers by address, not those by mark") {
