@@ -295,7 +295,7 @@ class Ledger {
   Touched touched_;
   std::deque<Touched> put_off_;
   std::deque<Touched> addresses_put_off_;
-  Turn last_piece_ = next_plan;
+  Turn last_piece_ = next_plan;  // the number of the piece put off last
   std::unordered_map<VirtualServerKey, DrainStarts> draining_;
   std::unordered_set<VirtualServerKey> doubtful_servers_;
   std::unordered_set<VirtualServerKey> contested_;
