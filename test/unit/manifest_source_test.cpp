@@ -64,9 +64,13 @@ class Cluster final : public EventSink {
     warnings_ += line + "\n";
     changed_.notify_all();
   }
+  // Also for what the source itself says, which comes behind the events that it pushes and is not announced.
   bool wait(const std::function<bool()>& condition) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(20), condition);
+    while (!changed_.wait_for(lock, std::chrono::milliseconds(20), condition))
+      if (std::chrono::steady_clock::now() >= deadline) return false;
+    return true;
   }
   // "default/a=10.0.0.1 default/b=10.0.0.2 "
   bool becomes(const std::string& expected, int replaced = 3) {
